@@ -1,0 +1,201 @@
+"""The Clock and the Monitors behind one `apply(stimulus)`: run, replay and the demo share it.
+
+What goes in is a closed set of stimuli, what comes out an Outcome. `changes()` gives what the store must write, row by
+row, since it was last asked; `restore()` puts the same rows back, and nothing that follows can tell the difference.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+
+from driftd.core.clock import NEVER, Clock
+from driftd.core.event import Discovered, Kind, Part, PartitionId, Profile, Stimulus, Tick
+from driftd.core.monitor import GivenReference, Monitor, Outcome
+from driftd.core.profile import Plan
+from driftd.core.record import SEPARATOR, changes_of, restore_monitor
+from driftd.core.spec import Spec
+from driftd.core.summary import view_of
+from driftd.core.view import ModelView, PartitionView, View
+
+
+@dataclass(slots=True)
+class Counts:
+    """What one partition has brought so far."""
+
+    next_offset: int = 0
+    records: int = 0
+    unknown_keys: int = 0
+    refused: dict[str, int] = field(default_factory=dict)
+
+
+class Engine:
+    """`given`: references from files, by model, then by version ("" the model's own)."""
+
+    def __init__(self, spec: Spec, given: Mapping[str, Mapping[str, GivenReference]] | None = None) -> None:
+        self.spec = spec
+        self.given = given or {}
+        self.clock = Clock()
+        self.monitors: dict[str, Monitor] = {}
+        self.plans: dict[str, Plan] = {}
+        self.counts: dict[PartitionId, Counts] = {}
+        self.dropped_models = 0
+        self._views: dict[str, ModelView] = {}
+        self._changed: set[str] = set()
+        self.default_plan = Monitor(spec.group, spec.default, spec.limits, {}).plan()
+        # A model with a reference is known before its first event, so that its first block is counted on its grid.
+        for model in sorted({*spec.models, *self.given}):
+            self._monitor(model)
+
+    def apply(self, stimulus: Stimulus) -> Outcome:
+        """Take one stimulus in; what follows from it, in order."""
+        out = Outcome()
+        if isinstance(stimulus, Discovered):
+            self.clock.discover(stimulus.partitions)
+            for partition in stimulus.partitions:
+                self.counts.setdefault(partition, Counts())
+        elif isinstance(stimulus, Tick):
+            moved = []
+            for partition, arrival in sorted(stimulus.arrivals.items()):
+                if partition in self.clock.arrivals:
+                    self.clock.advance(partition, arrival)
+                    moved.append(partition)
+            self._close(self.clock.due(moved), out)
+        else:
+            self._profile(stimulus, out)
+        return out
+
+    def _profile(self, profile: Profile, out: Outcome) -> None:
+        partition = profile.partition
+        counts = self.counts[partition]
+        counts.next_offset = profile.next
+        counts.records += profile.records
+        counts.unknown_keys += profile.unknown_keys
+        for refusal in profile.refused:
+            counts.refused[refusal.reason] = counts.refused.get(refusal.reason, 0) + 1
+        before = self.clock.arrivals[partition]
+        self.clock.read(partition, profile.records, profile.earliest)
+        by_key: dict[tuple[str, Kind], list[Part]] = {}
+        for part in profile.parts:
+            by_key.setdefault((part.model, part.kind), []).append(part)
+        touched = self.clock.due([partition])
+        memory = self._memory()
+        for seen in profile.seen:
+            monitor = self._monitor(seen.model)
+            if monitor is None:
+                self.dropped_models += seen.events
+                continue
+            monitor.add(self.clock, profile, seen, by_key[seen.model, seen.kind], before, memory + monitor.learning_bytes)
+            touched.add((seen.model, seen.kind))
+        for model, events in profile.backfill.items():
+            monitor = self._monitor(model)
+            if monitor is not None:
+                monitor.backfill += events
+                monitor.dirty.add(("core",))
+                self._touch(model)
+        self._close(touched, out)
+
+    def _memory(self) -> int:
+        return self.spec.limits.learning_memory - sum(m.learning_bytes for m in self._learning())
+
+    def _learning(self) -> Iterable[Monitor]:
+        return (monitor for monitor in self.monitors.values() if monitor.learning_bytes)
+
+    def _close(self, touched: Iterable[tuple[str, Kind]], out: Outcome) -> None:
+        for model, kind in sorted(touched):
+            monitor = self.monitors.get(model)
+            if monitor is None:
+                continue
+            grids, references = len(out.grids), len(out.references)
+            monitor.close(self.clock, kind, out)
+            if len(out.grids) > grids or len(out.references) > references:
+                self.plans[model] = monitor.plan()
+            self._touch(model)
+
+    def _touch(self, model: str) -> None:
+        self._changed.add(model)
+        self._views.pop(model, None)
+
+    def _monitor(self, name: str) -> Monitor | None:
+        monitor = self.monitors.get(name)
+        if monitor is None:
+            if len(self.monitors) >= self.spec.limits.models:
+                return None
+            model = self.spec.models.get(name) or replace(self.spec.default, name=name)
+            monitor = Monitor(self.spec.group, model, self.spec.limits, self.given.get(name, {}))
+            self.monitors[name] = monitor
+            self.plans[name] = monitor.plan()
+        return monitor
+
+    # -- edges of the log --------------------------------------------------------------------------------------------
+
+    def positions(self) -> dict[PartitionId, int]:
+        """The next offset to read of every partition of which something was read."""
+        return {partition: counts.next_offset for partition, counts in self.counts.items() if counts.records}
+
+    def finish(self) -> Outcome:
+        """The end of a recorded input: nothing more will come, so everything that waits closes."""
+        return self.apply(Tick(dict.fromkeys(self.clock.arrivals, NEVER)))
+
+    # -- what is stored ----------------------------------------------------------------------------------------------
+
+    def changes(self) -> dict[str, object | None]:
+        """Rows that changed since the last call: plain data, None for a row that is gone."""
+        rows: dict[str, object | None] = {}
+        for name in sorted(self._changed):
+            for key, value in changes_of(self.monitors[name]).items():
+                rows[f"model{SEPARATOR}{name}{SEPARATOR}{key}"] = value
+        self._changed.clear()
+        rows["clock"] = self.clock.plain()
+        rows["counts"] = [
+            [p.topic, p.number, c.next_offset, c.records, c.unknown_keys, dict(sorted(c.refused.items()))]
+            for p, c in sorted(self.counts.items())
+        ]
+        rows["dropped_models"] = self.dropped_models
+        return rows
+
+    def restore(self, rows: Mapping[str, object]) -> None:
+        """Put rows back. Call once, before anything is applied."""
+        if "clock" not in rows:
+            return
+        clock, counts, dropped = rows["clock"], rows["counts"], rows["dropped_models"]
+        assert isinstance(clock, dict)
+        assert isinstance(counts, list)
+        assert isinstance(dropped, int)
+        self.clock = Clock.from_plain(clock)
+        for topic, number, next_offset, records, unknown, refused in counts:
+            self.counts[PartitionId(topic, number)] = Counts(next_offset, records, unknown, dict(refused))
+        self.dropped_models = dropped
+        by_model: dict[str, dict[str, object]] = {}
+        for key, value in rows.items():
+            if key.startswith(f"model{SEPARATOR}"):
+                _, name, rest = key.split(SEPARATOR, 2)
+                by_model.setdefault(name, {})[rest] = value
+        for name in sorted(by_model):
+            monitor = self._monitor(name)
+            if monitor is not None:
+                restore_monitor(monitor, by_model[name])
+                self.plans[name] = monitor.plan()
+                # Nobody waits for a clock that was not asked: every open pane asks again.
+                for kind in monitor.open:
+                    monitor.close(self.clock, kind, Outcome())
+
+    # -- what is seen ------------------------------------------------------------------------------------------------
+
+    def view(self) -> View:
+        """Everything that is known now, immutable; models that did not change keep their object."""
+        for name, monitor in self.monitors.items():
+            if name not in self._views:
+                self._views[name] = view_of(monitor, self.clock)
+        partitions = tuple(
+            PartitionView(
+                partition,
+                counts.next_offset,
+                arrival if -NEVER < (arrival := self.clock.arrivals[partition]) < NEVER else None,
+                counts.records,
+                dict(counts.refused),
+                counts.unknown_keys,
+            )
+            for partition, counts in sorted(self.counts.items())
+        )
+        return View(tuple(self._views[name] for name in sorted(self._views)), partitions, self.dropped_models)

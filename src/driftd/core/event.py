@@ -1,0 +1,180 @@
+"""What comes in. Everything the core learns of the world is one of these frozen values.
+
+Event time and arrival time are integers, milliseconds since the Unix epoch.
+
+A column holds one signal of the events of one (model, version, kind), one row an event, in one of two forms:
+
+- a float64 array: the decoder knew the signal to be numeric. NULL, ABSENT and BAD are three values that no decoded
+  number can take (the decoder refuses what is not finite);
+- a list of the decoder's own objects: str, int, float, bool, None for null, `Mark.ABSENT`, `Mark.BAD`.
+
+The map (`profile`) turns either into counts. What is BAD is an error of that signal alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from driftd.core.pane import Pane
+
+Kind = Literal["prediction", "features", "label"]
+KINDS: Final[tuple[Kind, ...]] = ("prediction", "features", "label")
+
+UNVERSIONED: Final = "unversioned"
+
+NULL: Final = float("nan")
+"""In a float64 column: the event says null."""
+ABSENT: Final = float("inf")
+"""In a float64 column: the event does not have the signal."""
+BAD: Final = float("-inf")
+"""In a float64 column: the event has a value of the wrong type."""
+
+
+class Mark:
+    """A value that no JSON document can hold; compared by identity, and so hashed at the speed of an address."""
+
+    __slots__ = ("name",)
+    ABSENT: Mark
+    BAD: Mark
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def __repr__(self) -> str:
+        return f"<{self.name}>"
+
+
+Mark.ABSENT = Mark("absent")
+Mark.BAD = Mark("bad")
+
+Column = NDArray[np.float64] | Sequence[object]
+
+
+@dataclass(frozen=True, slots=True)
+class PartitionId:
+    """One partition of one topic. Sorts by topic, then number."""
+
+    topic: str
+    number: int
+
+    def __str__(self) -> str:
+        return f"{self.topic}[{self.number}]"
+
+    def __lt__(self, other: PartitionId) -> bool:
+        return (self.topic, self.number) < (other.topic, other.number)
+
+
+@dataclass(frozen=True, slots=True)
+class Columns:
+    """The events of one (model, version, kind), column by column.
+
+    `time` int64[n] event time; `offset` int64[n], strictly increasing; `columns` by signal name, n rows each.
+    """
+
+    model: str
+    version: str
+    kind: Kind
+    time: NDArray[np.int64]
+    offset: NDArray[np.int64]
+    columns: Mapping[str, Column]
+
+    def __len__(self) -> int:
+        return len(self.time)
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """A record that is not counted: its offset and why. The record itself goes to the dead letters."""
+
+    offset: int
+    reason: str
+    """A short fixed word for counting, e.g. `json`, `model_missing`, `ahead`."""
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """A run of consecutive records of one partition, decoded.
+
+    `first`, `next` are offsets, half-open. `earliest` and `latest` are the smallest and greatest Kafka timestamps of
+    its records. `records` counts them, the malformed ones included. `backfill` counts events by model that are never
+    windowed. `unknown_keys` counts keys of the envelope that are not in the contract.
+    """
+
+    partition: PartitionId
+    first: int
+    next: int
+    records: int
+    earliest: int
+    latest: int
+    groups: tuple[Columns, ...] = ()
+    malformed: tuple[Refusal, ...] = ()
+    backfill: Mapping[str, int] = field(default_factory=dict)
+    unknown_keys: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """What a block says of one (model, version, kind) in one pane: counts on its grid, or columns while it has none."""
+
+    model: str
+    version: str
+    kind: Kind
+    start: int
+    """Event time at which its slice of the pane begins; the whole pane's start unless a reference is being learned."""
+    events: int
+    low: int
+    high: int
+    """The offsets of its events lie in `[low, high)`."""
+    body: Pane | Columns
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """The greatest event time of one (model, kind) in a block, and how many events it had there."""
+
+    model: str
+    kind: Kind
+    greatest: int
+    events: int
+
+
+@dataclass(frozen=True, slots=True)
+class Profile:
+    """What a block says of each model in it. Same records and grids, same profile."""
+
+    partition: PartitionId
+    first: int
+    next: int
+    records: int
+    earliest: int
+    latest: int
+    seen: tuple[Seen, ...]
+    parts: tuple[Part, ...]
+    refused: tuple[Refusal, ...]
+    """The malformed records of the block, and the events further ahead than `max_ahead`."""
+    backfill: Mapping[str, int]
+    unknown_keys: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Tick:
+    """Partitions whose end was reached and quiet: the arrival time each has reached."""
+
+    arrivals: Mapping[PartitionId, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Discovered:
+    """Partitions that exist from now on, with the kinds of event that their topic carries."""
+
+    partitions: Mapping[PartitionId, tuple[Kind, ...]]
+
+
+Stimulus = Profile | Tick | Discovered

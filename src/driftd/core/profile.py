@@ -1,0 +1,103 @@
+"""The map: what a block says of each model in it. It has no memory: same records and grids, same profile.
+
+So there is nothing to fence and no state to move: a second owner, a retry or a zombie can only repeat it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from driftd.core.event import Block, Columns, Kind, Part, Profile, Refusal, Seen
+from driftd.core.grid import Grid
+from driftd.core.pane import Counted
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What the map must know of one model. Durations in ms.
+
+    `split`: into how many slices the panes of a kind in `learning` are cut, as parts of a reference's replay.
+    """
+
+    every: int
+    max_ahead: int
+    grids: Mapping[Kind, Grid] = field(default_factory=dict)
+    watched: frozenset[str] = frozenset()
+    split: int = 1
+    learning: frozenset[Kind] = frozenset()
+
+
+def profile(block: Block, plans: Mapping[str, Plan], default: Plan) -> Profile:
+    """The profile of a block. `plans` by model; a model that has none is profiled by `default`."""
+    seen: dict[tuple[str, Kind], tuple[int, int]] = {}
+    parts: list[Part] = []
+    refused = list(block.malformed)
+    for group in block.groups:
+        plan = plans.get(group.model, default)
+        limit = block.latest + plan.max_ahead
+        if int(group.time.max(initial=0)) > limit:
+            refused += [
+                Refusal(int(o), "ahead", f"event time {int(t)} is beyond {limit}")
+                for o, t in zip(group.offset, group.time, strict=True)
+                if t > limit
+            ]
+            group = _rows(group, np.flatnonzero(group.time <= limit))
+        if not len(group):
+            continue
+        key = (group.model, group.kind)
+        greatest, events = seen.get(key, (0, 0))
+        seen[key] = (max(greatest, int(group.time.max())), events + len(group))
+        parts += _parts(group, plan)
+    return Profile(
+        block.partition,
+        block.first,
+        block.next,
+        block.records,
+        block.earliest,
+        block.latest,
+        tuple(Seen(model, kind, greatest, n) for (model, kind), (greatest, n) in sorted(seen.items())),
+        tuple(parts),
+        tuple(sorted(refused, key=lambda refusal: refusal.offset)),
+        block.backfill,
+        block.unknown_keys,
+    )
+
+
+def _parts(group: Columns, plan: Plan) -> list[Part]:
+    grid = plan.grids.get(group.kind)
+    step = plan.every
+    if grid is not None and group.kind in plan.learning:
+        step //= plan.split
+    number = group.time // step
+    counted = Counted(grid, group, plan.watched) if grid is not None else None
+    parts = []
+    for index, rows in _runs(number):
+        offsets = group.offset[rows]
+        body = counted.pane(rows) if counted is not None else _rows(group, rows)
+        low, high = int(offsets.min()), int(offsets.max()) + 1
+        parts.append(
+            Part(group.model, group.version, group.kind, index * step, len(offsets), low, high, body)
+        )
+    return parts
+
+
+def _runs(number: NDArray[np.int64]) -> list[tuple[int, NDArray[np.int64] | slice]]:
+    """The rows of each number, ascending."""
+    if (number == number[0]).all():
+        return [(int(number[0]), slice(None))]
+    values, inverse = np.unique(number, return_inverse=True)
+    return [(int(value), np.flatnonzero(inverse == i)) for i, value in enumerate(values)]
+
+
+def _rows(group: Columns, rows: NDArray[np.int64] | slice) -> Columns:
+    if isinstance(rows, slice):
+        return group
+    columns = {
+        name: column[rows] if isinstance(column, np.ndarray) else [column[i] for i in rows]
+        for name, column in group.columns.items()
+    }
+    return Columns(group.model, group.version, group.kind, group.time[rows], group.offset[rows], columns)

@@ -1,0 +1,219 @@
+"""What is stored of one model: rows of plain data (numbers, text, bytes, lists, dicts), and back.
+
+A row is written only when it changed; closed panes and columns are written once and dropped once. Keys are made of names
+joined by a control character that no name may hold.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final, cast
+
+import numpy as np
+
+from driftd.core.event import Kind, PartitionId
+from driftd.core.grid import Grid
+from driftd.core.learn import GridLearner, ReferenceLearner
+from driftd.core.monitor import Monitor, Totals
+from driftd.core.openpane import Contribution, OpenPane, Sure, columns_from_plain, plain_columns
+from driftd.core.pane import Pane, pack_ints, unpack_ints
+from driftd.core.reference import Reference, Replay
+from driftd.core.series import Series
+
+SEPARATOR: Final = "\x1f"
+
+
+def changes_of(monitor: Monitor) -> dict[str, object | None]:
+    """The rows of this model that changed since the last call; None for a row that is gone."""
+    rows: dict[str, object | None] = {}
+    for key in sorted(monitor.dirty, key=str):
+        rows[_name(*key)] = _row(monitor, key)
+        if key[0] == "series":
+            rows |= _block_changes(monitor, str(key[1]), cast("Kind", key[2]))
+    monitor.dirty.clear()
+    return rows
+
+
+def _name(*parts: object) -> str:
+    return SEPARATOR.join(str(part) for part in parts)
+
+
+def _row(monitor: Monitor, key: tuple[object, ...]) -> object | None:
+    match key:
+        case ("core",):
+            return _core(monitor)
+        case ("sure", kind, end, version, start):
+            pane = monitor.open[kind].get(end)  # type: ignore[index, arg-type]
+            sure = pane.sure.get((version, start)) if pane else None  # type: ignore[arg-type]
+            return {"pane": sure.pane.pack(), "cover": {p: list(c) for p, c in sorted(sure.cover.items())}} if sure else None
+        case ("apart", kind, end, *rest):
+            pane = monitor.open[kind].get(end)  # type: ignore[index, call-overload]
+            part = pane.apart.get(tuple(rest)) if pane else None
+            return _contribution(part) if part else None
+        case ("grid", kind):
+            return monitor.grids[kind].plain()  # type: ignore[index]
+        case ("sampler", kind):
+            sampler = monitor.samplers.get(kind)  # type: ignore[call-overload]
+            return sampler.plain() if sampler else None
+        case ("learner", source, kind):
+            learner = monitor.learners.get((source, kind))  # type: ignore[arg-type]
+            return learner.plain() if learner else None
+        case ("reference", source, kind):
+            found = monitor.references.get((source, kind))  # type: ignore[arg-type]
+            return {"end": found[1], **reference_plain(found[0])} if found else None
+        case ("series", version, kind):
+            series = monitor.series.get((version, kind))  # type: ignore[arg-type]
+            return series.plain() if series else None
+    raise ValueError(f"no row is named {key!r}")
+
+
+def _core(monitor: Monitor) -> dict[str, object]:
+    return {
+        "progress": {kind: progress.plain() for kind, progress in monitor.progress.items()},
+        "closed_until": monitor.closed_until,
+        "births": monitor.births,
+        "founders": sorted(monitor.founders),
+        "totals": [[version, kind, t.events, t.late] for (version, kind), t in sorted(monitor.totals.items())],
+        "newest": dict(sorted(monitor.newest.items())),
+        "backfill": monitor.backfill,
+        "retired": monitor.retired,
+        "retraining": monitor.retraining.plain(),
+        "transitions": [[*key, n] for key, n in sorted(monitor.transitions.items())],
+        "sampled": monitor.sampled,
+    }
+
+
+def _contribution(part: Contribution) -> dict[str, object]:
+    counted = isinstance(part.body, Pane)
+    return {
+        "partition": [part.partition.topic, part.partition.number],
+        "version": part.version,
+        "start": part.start,
+        "before": part.before,
+        "events": part.events,
+        "offsets": [part.low, part.high],
+        "pane": part.body.pack() if isinstance(part.body, Pane) else None,
+        "columns": None if counted else plain_columns(part.body),  # type: ignore[arg-type]
+    }
+
+
+def _block_changes(monitor: Monitor, version: str, kind: Kind) -> dict[str, object | None]:
+    series = monitor.series.get((version, kind))
+    now = series.windows.rows() if series else {}
+    stored = monitor.stored_blocks.get((version, kind), set())
+    rows: dict[str, object | None] = {
+        _name("block", version, kind, *key): None for key in sorted(stored - now.keys())
+    }
+    rows |= {_name("block", version, kind, *key): list(now[key]) for key in sorted(now.keys() - stored)}
+    if series:
+        monitor.stored_blocks[version, kind] = set(now)
+    else:
+        monitor.stored_blocks.pop((version, kind), None)
+    return rows
+
+
+def restore_monitor(monitor: Monitor, rows: Mapping[str, object]) -> None:
+    """Put a model's rows back into a fresh Monitor."""
+    split = sorted((tuple(key.split(SEPARATOR)), cast("Any", value)) for key, value in rows.items())
+    _restore_core(monitor, cast("Any", rows["core"]))
+    by_table: dict[str, list[tuple[tuple[str, ...], Any]]] = {}
+    for key, value in split:
+        by_table.setdefault(key[0], []).append((key[1:], value))
+    for (kind,), plain in by_table.get("grid", []):
+        monitor.grids[cast("Kind", kind)] = Grid.from_plain(plain)
+    for (kind,), plain in by_table.get("sampler", []):
+        sampler = monitor.samplers[cast("Kind", kind)] = GridLearner(monitor.limits.signals)
+        sampler.load(plain)
+    for (source, kind), plain in by_table.get("learner", []):
+        grid = monitor.grids[cast("Kind", kind)]
+        monitor.learners[source, cast("Kind", kind)] = ReferenceLearner.from_plain(grid, plain)
+    for (source, kind), plain in by_table.get("reference", []):
+        reference = reference_from_plain(monitor.grids[cast("Kind", kind)], plain)
+        monitor.references[source, cast("Kind", kind)] = (reference, plain["end"])
+    for (kind, end, version, start), plain in by_table.get("sure", []):
+        pane = monitor.open[cast("Kind", kind)].setdefault(int(end), OpenPane())
+        cover = {p: (low, high) for p, (low, high) in plain["cover"].items()}
+        pane.sure[version, int(start)] = Sure(Pane.unpack(plain["pane"]), cover)
+    for key, plain in by_table.get("apart", []):
+        _restore_apart(monitor, cast("Kind", key[0]), int(key[1]), plain)
+    blocks: dict[tuple[str, Kind], dict[tuple[int, int], tuple[int, bytes]]] = {}
+    for (version, kind, level, end), plain in by_table.get("block", []):
+        blocks.setdefault((version, cast("Kind", kind)), {})[int(level), int(end)] = (plain[0], plain[1])
+    for (version, kind), plain in by_table.get("series", []):
+        key2 = (version, cast("Kind", kind))
+        series = Series(monitor.group, monitor.model, version, key2[1], monitor.grids[key2[1]])
+        series.load(plain, blocks.get(key2, {}))
+        source = monitor.source_of(version, key2[1])
+        found = monitor.references.get((source, key2[1])) if source is not None else None
+        series.reference = found[0] if found else None
+        monitor.series[key2] = series
+        monitor.stored_blocks[key2] = set(series.windows.rows())
+
+
+def _restore_core(monitor: Monitor, core: Any) -> None:
+    for kind, plain in core["progress"].items():
+        monitor.progress[kind].load(plain)
+    monitor.closed_until = dict(core["closed_until"])
+    monitor.births = dict(core["births"])
+    monitor.founders = set(core["founders"])
+    monitor.totals = {(version, kind): Totals(events, late) for version, kind, events, late in core["totals"]}
+    monitor.newest = dict(core["newest"])
+    monitor.backfill, monitor.retired, monitor.sampled = core["backfill"], core["retired"], core["sampled"]
+    monitor.retraining.load(core["retraining"])
+    monitor.transitions = {(rule, kind, severity): n for rule, kind, severity, n in core["transitions"]}
+
+
+def _restore_apart(monitor: Monitor, kind: Kind, end: int, plain: Any) -> None:
+    version = plain["version"]
+    if plain["pane"] is not None:
+        body: Any = Pane.unpack(plain["pane"])
+    else:
+        body = columns_from_plain(monitor.model.name, version, kind, plain["columns"])
+        monitor.learning_bytes += monitor.column_bytes(body)
+    part = Contribution(
+        version, plain["start"], PartitionId(*plain["partition"]), plain["before"], plain["events"],
+        plain["offsets"][0], plain["offsets"][1], body,
+    )  # fmt: skip
+    monitor.open[kind].setdefault(end, OpenPane()).apart[part.key()] = part
+
+
+def reference_plain(reference: Reference) -> dict[str, object]:
+    """A reference without its grid, as plain data. Replays that are the same arrays are stored once."""
+    sets: list[bytes] = []
+    known: dict[int, int] = {}
+    keys: list[list[int]] = []
+    for (size, n), replay in sorted(reference.replays.items()):
+        if id(replay) not in known:
+            known[id(replay)] = len(sets)
+            arrays = (replay.windows, replay.mean, replay.variance, replay.worst, replay.inflation, replay.worst_rate)
+            sets.append(np.concatenate([a.reshape(-1, len(reference.grid)) for a in arrays]).astype("<f8").tobytes())
+        keys.append([size, n, known[id(replay)]])
+    return {
+        "events": reference.events,
+        "counts": pack_ints(reference.counts),
+        "moments": pack_ints(reference.moments),
+        "new_expected": pack_ints(reference.new_expected),
+        "parts": reference.parts,
+        "replays": keys,
+        "replay_sets": sets,
+    }
+
+
+def reference_from_plain(grid: Grid, plain: Mapping[str, Any]) -> Reference:
+    """The reverse. Raises ValueError where the numbers do not fit the grid."""
+    sets = []
+    for body in plain["replay_sets"]:
+        rows = np.frombuffer(body, "<f8").astype(np.float64).reshape(10, len(grid))
+        sets.append(Replay(rows[0], rows[1], rows[2], rows[3], rows[4:7], rows[7:10]))
+    counts, moments = unpack_ints(plain["counts"]), unpack_ints(plain["moments"]).reshape(3, -1)
+    if len(counts) != grid.codes or moments.shape[1] != len(grid):
+        raise ValueError("the reference's counts do not fit its grid")
+    return Reference(
+        grid,
+        plain["events"],
+        counts,
+        moments,
+        new_expected=unpack_ints(plain["new_expected"]),
+        parts=plain["parts"],
+        replays={(size, n): sets[i] for size, n, i in plain["replays"]},
+    )

@@ -1,0 +1,72 @@
+"""From a Monitor to what is seen of it."""
+
+from __future__ import annotations
+
+from driftd.core.clock import Clock
+from driftd.core.event import Kind
+from driftd.core.monitor import Monitor
+from driftd.core.view import ModelView, ReferenceState, SeriesView
+
+
+def view_of(monitor: Monitor, clock: Clock) -> ModelView:
+    """One model as it stands now, immutable."""
+    waiting: list[str] = []
+    for kind, panes in monitor.open.items():
+        if panes:
+            waits = monitor.progress[kind].waiting_for(clock, clock.kinds[kind], min(panes))
+            waiting += [str(partition) for partition, _ in waits]
+    return ModelView(
+        monitor.model.name,
+        dict(monitor.model.labels),
+        tuple(_series(monitor, version, kind) for version, kind in sorted(monitor.totals)),
+        sum(totals.events for totals in monitor.totals.values()),
+        monitor.backfill,
+        sum(len(panes) for panes in monitor.open.values()),
+        tuple(sorted(set(waiting))),
+        monitor.learning_bytes,
+        monitor.sampled,
+        monitor.retired,
+        "requested" if monitor.retraining.total else "none",
+        monitor.retraining.newest_id,
+        monitor.retraining.total,
+        dict(monitor.transitions),
+    )
+
+
+def _series(monitor: Monitor, version: str, kind: Kind) -> SeriesView:
+    totals = monitor.totals[version, kind]
+    series = monitor.series.get((version, kind))
+    grid = monitor.grids.get(kind)
+    state, events = _reference(monitor, version, kind)
+    span = series.span if series else None
+    return SeriesView(
+        model=monitor.model.name,
+        version=version,
+        kind=kind,
+        events=totals.events,
+        late=totals.late,
+        panes=series.panes if series else 0,
+        evaluations=series.evaluations if series else 0,
+        reference=state,
+        reference_events=events,
+        grid=grid.hash if grid else "",
+        closed_until=monitor.closed_until.get(kind),
+        window_start=span.start if span else None,
+        window_end=span.end if span else None,
+        window_events=span.events if span else 0,
+        insufficient=span is None or not span.enough,
+        signal_errors=dict(series.errors) if series else {},
+        statistics=series.statistics if series else (),
+        detectors=series.detector_views() if series else (),
+    )
+
+
+def _reference(monitor: Monitor, version: str, kind: Kind) -> tuple[ReferenceState, int]:
+    source = monitor.source_of(version, kind)
+    if source is None:
+        return "held", 0
+    found = monitor.references.get((source, kind))
+    if found is not None:
+        return "ready", found[0].events
+    learner = monitor.learners.get((source, kind))
+    return "learning", learner.events if learner else 0

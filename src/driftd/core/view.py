@@ -1,0 +1,157 @@
+"""What is known now, as immutable values: the metrics, the API and the terminal read these and never the Monitors.
+
+A state that is not known is a state: it is never shown as healthy.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+from driftd.core.event import Kind, PartitionId
+from driftd.core.spec import Severity
+
+SignalState = Literal["unknown", "insufficient_data", "ok", "pending", "firing"]
+ReferenceState = Literal["none", "learning", "ready", "held"]
+
+
+@dataclass(frozen=True, slots=True)
+class StatisticView:
+    """One statistic of one signal in the newest judged window. `value` raw, `effect` bias-corrected (see docs)."""
+
+    signal: str
+    rule: str
+    statistic: str
+    state: SignalState
+    severity: Severity | None
+    value: float | None
+    effect: float | None
+    warning: float
+    critical: float | None
+    p_value: float | None
+    n: int
+    reference_n: int
+    flags: tuple[str, ...] = ()
+    alert_id: str | None = None
+    since: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class DetectorView:
+    """One sequential detector: the mean it holds now (in standardised units), its width in events, its changes so far."""
+
+    signal: str
+    rule: str
+    state: SignalState
+    severity: Severity | None
+    estimate: float
+    width: int
+    changes: int
+    last_change: int | None
+    effect: float | None
+    alert_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SeriesView:
+    """One (model, version, kind). Times are event time in ms; counts are totals since its first event."""
+
+    model: str
+    version: str
+    kind: Kind
+    events: int
+    late: int
+    panes: int
+    evaluations: int
+    reference: ReferenceState
+    reference_events: int
+    grid: str
+    closed_until: int | None
+    window_start: int | None
+    window_end: int | None
+    window_events: int
+    insufficient: bool
+    signal_errors: Mapping[str, int]
+    statistics: tuple[StatisticView, ...] = ()
+    detectors: tuple[DetectorView, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ModelView:
+    """One model. `retrain`: none, or the state of its newest retrain request. `open_panes`: panes not yet closed."""
+
+    model: str
+    labels: Mapping[str, str]
+    series: tuple[SeriesView, ...]
+    events: int
+    backfill: int
+    open_panes: int
+    waiting_for: tuple[str, ...]
+    """Partitions that the oldest open pane waits for."""
+    learning_bytes: int
+    sampled: bool
+    """Learning ran out of memory and kept samples."""
+    dropped_versions: int
+    retrain: str
+    retrain_id: str | None
+    retrains: int
+    transitions: Mapping[tuple[str, str, str], int] = field(default_factory=dict)
+    """By (rule, type, severity)."""
+
+
+@dataclass(frozen=True, slots=True)
+class PartitionView:
+    """One partition: the next offset to read, its arrival time, and what was refused there by reason."""
+
+    partition: PartitionId
+    next_offset: int
+    arrival: int | None
+    records: int
+    refused: Mapping[str, int]
+    unknown_keys: int
+    paused: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    models: tuple[ModelView, ...] = ()
+    partitions: tuple[PartitionView, ...] = ()
+    dropped_models: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class ReceiverView:
+    """What one receiver was sent. `waiting` and `dead` are rows of the outbox now, the others totals of this process."""
+
+    receiver: str
+    waiting: int
+    dead: int
+    sent: int
+    failed: int
+
+
+@dataclass(frozen=True, slots=True)
+class Runtime:
+    """The process itself: everything that a restart sets back, and what the loop knows of the broker.
+
+    `unready`: why it is not ready, empty when it is. `lag`: records not yet read, None where the broker has not said.
+    `commit_buckets`: commits by duration, cumulative, (upper bound in seconds, count).
+    """
+
+    unready: tuple[str, ...] = ("starting",)
+    lag: Mapping[PartitionId, int | None] = field(default_factory=dict)
+    paused: frozenset[PartitionId] = frozenset()
+    blocks: int = 0
+    ticks: int = 0
+    bytes_read: int = 0
+    dead_letters: int = 0
+    commits: int = 0
+    commit_seconds: float = 0.0
+    commit_buckets: tuple[tuple[float, int], ...] = ()
+    last_commit: float | None = None
+    """Unix time of the newest durable commit, seconds."""
+    receivers: tuple[ReceiverView, ...] = ()
+    heartbeat: float | None = None
+    """Unix time of the newest turn of the loop, seconds."""
+    reloads_failed: int = 0

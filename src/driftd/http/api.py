@@ -1,0 +1,176 @@
+"""The routes that answer in JSON or in the metrics' formats. All of them only read.
+
+What is not known is a 404, what cannot be understood a 400 that says what would be; every error is
+`{"error": "..."}`.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
+from typing import Any, Final, Protocol
+
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response, StreamingResponse
+from starlette.routing import Route
+
+from driftd.http import documents, openapi
+from driftd.http.collector import Exposition, ViewCollector
+from driftd.http.exposition import OPENMETRICS, TEXT, gzipped, wants_gzip, wants_openmetrics
+from driftd.http.health import dead, unready
+from driftd.http.published import Published
+
+
+class Transitions(Protocol):
+    """What the store tells of transitions. Each is a mapping with `body` (bytes, as sent) and `explain`."""
+
+    def transition(self, id: str) -> Mapping[str, Any] | None:  # noqa: A002 - it is called that everywhere
+        ...
+
+    def transitions(self, model: str | None = None, limit: int = 100) -> Sequence[Mapping[str, Any]]:
+        """The newest first."""
+        ...
+
+
+Opener = Callable[[], AbstractContextManager[Transitions]]
+"""Opens the store for one request, in the thread that serves it."""
+
+
+def json_response(document: object, status: int = 200) -> Response:
+    return Response(documents.encode(document), status, media_type="application/json")
+
+
+def error_response(status: int, message: str, headers: Mapping[str, str] | None = None) -> Response:
+    response = json_response({"error": message}, status)
+    response.headers.update(headers or {})
+    return response
+
+
+class Query:
+    """The query of a request: every parameter is known, given once, and what it should be, or it is a 400."""
+
+    def __init__(self, request: Request, *allowed: str) -> None:
+        self._values: dict[str, str] = {}
+        for name, value in request.query_params.multi_items():
+            if name not in allowed:
+                known = ", ".join(allowed) or "none"
+                raise HTTPException(400, f"unknown query parameter {name!r}; known here: {known}")
+            if name in self._values:
+                raise HTTPException(400, f"query parameter {name!r} is given twice")
+            self._values[name] = value
+
+    def text(self, name: str) -> str | None:
+        value = self._values.get(name)
+        if value is not None and not 0 < len(value) <= openapi.NAME_MAX:
+            raise HTTPException(400, f"{name} must have 1 to {openapi.NAME_MAX} characters")
+        return value
+
+    def limit(self) -> int:
+        value = self._values.get("limit", str(openapi.LIMIT_DEFAULT))
+        well_formed = value.isascii() and value.isdigit() and len(value) <= 9
+        if not well_formed or not 1 <= int(value) <= openapi.LIMIT_MAX:
+            raise HTTPException(400, f"limit must be a whole number from 1 to {openapi.LIMIT_MAX}")
+        return int(value)
+
+
+class Api:
+    """Answers from what is published and, for transitions, from the store."""
+
+    def __init__(
+        self, published: Published, transitions: Opener | None, clock: Callable[[], float] = time.time
+    ) -> None:
+        self._published = published
+        self._transitions = transitions
+        self._clock = clock
+        self._started = clock()
+        self._exposition = Exposition(ViewCollector(published, clock))
+        self._openapi: Final = openapi.document()
+
+    def routes(self) -> list[Route]:
+        return [
+            Route("/metrics", self.metrics),
+            Route("/livez", self.livez),
+            Route("/readyz", self.readyz),
+            Route("/api/v1/models", self.models),
+            Route("/api/v1/models/{model:path}", self.model),
+            Route("/api/v1/partitions", self.partitions),
+            Route("/api/v1/transitions", self.transitions),
+            Route("/api/v1/transitions/{id}", self.explain),
+            Route("/api/v1/openapi.json", self.openapi),
+        ]
+
+    # Plain functions are run in worker threads by starlette, so that a long answer holds up no other.
+
+    def metrics(self, request: Request) -> Response:
+        openmetrics = wants_openmetrics(request.headers.get("accept", ""))
+        packed = wants_gzip(request.headers.get("accept-encoding", ""))
+        headers = {"Vary": "Accept, Accept-Encoding", "Content-Type": OPENMETRICS if openmetrics else TEXT}
+        if packed:
+            headers["Content-Encoding"] = "gzip"
+        if request.method == "HEAD":
+            return Response(headers=headers)
+        names = frozenset(request.query_params.getlist("name[]"))
+        pieces = self._exposition.pieces(openmetrics=openmetrics, names=names)
+        return StreamingResponse(gzipped(pieces) if packed else pieces, headers=headers)
+
+    async def livez(self, _: Request) -> Response:
+        reason = dead(self._published.runtime, self._clock(), self._started)
+        return json_response({"alive": True}) if reason is None else error_response(503, reason)
+
+    async def readyz(self, _: Request) -> Response:
+        reasons = unready(self._published.runtime, self._clock(), self._started)
+        if not reasons:
+            return json_response({"ready": True})
+        return json_response({"error": "not ready: " + "; ".join(reasons), "reasons": reasons}, 503)
+
+    def models(self, request: Request) -> Response:
+        query = Query(request, "limit", "after")
+        limit, after = query.limit(), query.text("after")
+        rest = sorted(
+            (one for one in self._published.view.models if after is None or one.model > after),
+            key=lambda one: one.model,
+        )
+        page = rest[:limit]
+        return json_response(
+            {
+                "models": [documents.model_summary(one) for one in page],
+                "next": page[-1].model if len(rest) > limit else None,
+            }
+        )
+
+    def model(self, request: Request) -> Response:
+        Query(request)
+        name = request.path_params["model"]
+        found = next((one for one in self._published.view.models if one.model == name), None)
+        if found is None:
+            raise HTTPException(404, "no event of a model of that name was seen")
+        return json_response(documents.model_detail(found))
+
+    def partitions(self, request: Request) -> Response:
+        Query(request)
+        view, runtime = self._published.view, self._published.runtime
+        return json_response({"partitions": [documents.partition(one, runtime) for one in view.partitions]})
+
+    def transitions(self, request: Request) -> Response:
+        query = Query(request, "model", "limit")
+        with self._open() as store:
+            found = store.transitions(query.text("model"), query.limit())
+        return json_response({"transitions": [documents.transition(one) for one in found]})
+
+    def explain(self, request: Request) -> Response:
+        Query(request)
+        with self._open() as store:
+            found = store.transition(request.path_params["id"])
+        if found is None:
+            raise HTTPException(404, "no such transition; /api/v1/transitions lists the newest")
+        return json_response({"transition": documents.transition(found), "explain": found["explain"]})
+
+    async def openapi(self, _: Request) -> Response:
+        return json_response(self._openapi)
+
+    def _open(self) -> AbstractContextManager[Transitions]:
+        if self._transitions is None:
+            raise HTTPException(404, "transitions are not stored here")
+        return self._transitions()

@@ -1,0 +1,285 @@
+"""The API in OpenAPI 3.1: for programs at `/api/v1/openapi.json`, for people at `/api/v1/docs`."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import driftd
+
+LIMIT_MAX: Final = 1_000
+LIMIT_DEFAULT: Final = 100
+NAME_MAX: Final = 1_024
+
+Document = dict[str, Any]
+
+
+def _limit(what: str) -> Document:
+    return {
+        "name": "limit",
+        "in": "query",
+        "description": f"At most so many {what}.",
+        "schema": {"type": "integer", "minimum": 1, "maximum": LIMIT_MAX, "default": LIMIT_DEFAULT},
+    }
+
+
+def _text(name: str, where: str, description: str) -> Document:
+    schema = {"type": "string", "minLength": 1, "maxLength": NAME_MAX}
+    return {
+        "name": name,
+        "in": where,
+        "required": where == "path",
+        "description": description,
+        "schema": schema,
+    }
+
+
+def _answer(description: str, media: str, schema: str | None) -> Document:
+    content: Document = {"schema": {"$ref": f"#/components/schemas/{schema}"}} if schema else {}
+    return {"description": description, "content": {media: content}}
+
+
+def _get(
+    summary: str,
+    ok: str,
+    *parameters: Document,
+    tag: str = "API",
+    media: str = "application/json",
+    schema: str | None = None,
+    errors: dict[int, str] | None = None,
+) -> Document:
+    responses = {"200": _answer(ok, media, schema)}
+    for status, description in (errors or {}).items():
+        responses[str(status)] = _answer(description, "application/json", "Error")
+    return {
+        "get": {"tags": [tag], "summary": summary, "parameters": list(parameters), "responses": responses}
+    }
+
+
+_BAD_QUERY: Final = {400: "A query parameter is not known, or its value is not allowed."}
+
+PATHS: Final[Document] = {
+    "/": _get("The states of all models, as a page", "A page.", tag="Pages", media="text/html"),
+    "/metrics": _get(
+        "Metrics for Prometheus",
+        "The Prometheus text format; OpenMetrics if the Accept header prefers it; gzip if it is accepted.",
+        {
+            "name": "name[]",
+            "in": "query",
+            "description": "Only this metric; may be given many times.",
+            "schema": {"type": "array", "items": {"type": "string"}},
+        },
+        tag="Monitoring",
+        media="text/plain",
+    ),
+    "/livez": _get(
+        "Is the loop alive?",
+        "It has turned within 60 s.",
+        tag="Monitoring",
+        schema="Alive",
+        errors={503: "It has not; the reason is given."},
+    ),
+    "/readyz": _get(
+        "Is driftd ready: assigned, restored, lag known?",
+        "It is.",
+        tag="Monitoring",
+        schema="Ready",
+        errors={503: "It is not; every reason is given."},
+    ),
+    "/api/v1/models": _get(
+        "Models and their states, by name",
+        "A page of models; `next` is the `after` of the page that follows, or null.",
+        _limit("models"),
+        _text("after", "query", "Only models whose name is greater: the `next` of the page before."),
+        schema="Models",
+        errors=_BAD_QUERY,
+    ),
+    "/api/v1/models/{model}": _get(
+        "One model with every signal: value, effect, thresholds, p-value, state",
+        "The model.",
+        _text("model", "path", "The model's name, percent-encoded."),
+        schema="Model",
+        errors={404: "No event of such a model was seen."},
+    ),
+    "/api/v1/partitions": _get(
+        "Partitions: next offset, lag, arrival time, refused records", "All partitions.", schema="Partitions"
+    ),
+    "/api/v1/transitions": _get(
+        "Notifications made, newest first",
+        "Each the very document that the receivers were given.",
+        _text("model", "query", "Only those of this model."),
+        _limit("transitions"),
+        schema="Transitions",
+        errors=_BAD_QUERY,
+    ),
+    "/api/v1/transitions/{id}": _get(
+        "Everything behind one transition: panes, counts, law, thresholds, offsets",
+        "The transition and its explanation.",
+        _text("id", "path", "The transition's id, as the notification carries it."),
+        schema="Explanation",
+        errors={404: "No such transition."},
+    ),
+    "/api/v1/openapi.json": _get("This description", "An OpenAPI 3.1 document.", tag="Pages"),
+    "/api/v1/docs": _get("This description, as a page", "A page.", tag="Pages", media="text/html"),
+}
+
+
+def _object(**properties: Document) -> Document:
+    return {"type": "object", "properties": properties, "required": list(properties)}
+
+
+def _array(schema: Document) -> Document:
+    return {"type": "array", "items": schema}
+
+
+_STRING: Final[Document] = {"type": "string"}
+_NULL_STRING: Final[Document] = {"type": ["string", "null"]}
+_TIME: Final[Document] = {"type": ["string", "null"], "format": "date-time"}
+_INTEGER: Final[Document] = {"type": "integer"}
+_NULL_INTEGER: Final[Document] = {"type": ["integer", "null"]}
+_NULL_NUMBER: Final[Document] = {"type": ["number", "null"]}
+_NUMBER: Final[Document] = {"type": "number"}
+_BOOLEAN: Final[Document] = {"type": "boolean"}
+_COUNTS: Final[Document] = {"type": "object", "additionalProperties": _INTEGER}
+_STATE: Final[Document] = {
+    "type": "string",
+    "enum": ["unknown", "insufficient_data", "ok", "pending", "firing"],
+}
+_SEVERITY: Final[Document] = {"type": ["string", "null"], "enum": ["warning", "critical", None]}
+
+_SERIES: Final = _object(
+    version=_STRING,
+    kind={"type": "string", "enum": ["prediction", "features", "label"]},
+    state=_STATE,
+    events=_INTEGER,
+    late=_INTEGER,
+    panes=_INTEGER,
+    evaluations=_INTEGER,
+    closed_until=_TIME,
+    window={
+        "type": ["object", "null"],
+        "properties": {"start": _TIME, "end": _TIME, "events": _INTEGER, "insufficient_data": _BOOLEAN},
+    },
+    reference=_object(
+        state={"type": "string", "enum": ["none", "learning", "ready", "held"]}, events=_INTEGER, grid=_STRING
+    ),
+)
+_STATISTIC: Final = _object(
+    signal=_STRING,
+    rule=_STRING,
+    statistic=_STRING,
+    state=_STATE,
+    severity=_SEVERITY,
+    value=_NULL_NUMBER,
+    effect=_NULL_NUMBER,
+    thresholds=_object(warning=_NUMBER, critical=_NULL_NUMBER),
+    p_value=_NULL_NUMBER,
+    n=_INTEGER,
+    reference_n=_INTEGER,
+    flags=_array(_STRING),
+    alert_id=_NULL_STRING,
+    since=_TIME,
+)
+_DETECTOR: Final = _object(
+    signal=_STRING,
+    rule=_STRING,
+    state=_STATE,
+    severity=_SEVERITY,
+    estimate=_NULL_NUMBER,
+    width=_INTEGER,
+    changes=_INTEGER,
+    last_change=_TIME,
+    effect=_NULL_NUMBER,
+    alert_id=_NULL_STRING,
+)
+_FIRING: Final = _object(
+    version=_STRING, kind=_STRING, signal=_STRING, rule=_STRING, severity=_SEVERITY, alert_id=_NULL_STRING
+)
+
+
+def _model(series: Document, **more: Document) -> Document:
+    return _object(
+        model=_STRING,
+        state=_STATE,
+        labels={"type": "object", "additionalProperties": _STRING},
+        events=_INTEGER,
+        backfill=_INTEGER,
+        firing=_array(_FIRING),
+        open_panes=_INTEGER,
+        waiting_for=_array(_STRING),
+        learning=_object(bytes=_INTEGER, sampled=_BOOLEAN),
+        dropped_versions=_INTEGER,
+        retrain=_object(state=_STRING, id=_NULL_STRING, requests=_INTEGER),
+        series=_array(series),
+        **more,
+    )
+
+
+_DETAILED: Final = _object(
+    **_SERIES["properties"],
+    signal_errors=_COUNTS,
+    statistics=_array(_STATISTIC),
+    detectors=_array(_DETECTOR),
+)
+_COUNTED: Final = _object(rule=_STRING, type=_STRING, severity=_STRING, count=_INTEGER)
+_PARTITION: Final = _object(
+    topic=_STRING,
+    partition=_INTEGER,
+    next_offset=_INTEGER,
+    lag=_NULL_INTEGER,
+    arrival=_TIME,
+    paused=_BOOLEAN,
+    records=_INTEGER,
+    refused=_COUNTS,
+    unknown_keys=_INTEGER,
+)
+_TRANSITION: Final = _object(
+    type=_STRING, id=_STRING, timestamp={"type": "string", "format": "date-time"}, data={"type": "object"}
+)
+
+SCHEMAS: Final[Document] = {
+    "Error": _object(error=_STRING),
+    "Alive": _object(alive={"const": True}),
+    "Ready": _object(ready={"const": True}),
+    "Models": _object(models=_array(_model(_SERIES)), next=_NULL_STRING),
+    "Model": _model(_DETAILED, transitions=_array(_COUNTED)),
+    "Partitions": _object(partitions=_array(_PARTITION)),
+    "Transitions": _object(transitions=_array(_TRANSITION)),
+    "Explanation": _object(transition=_TRANSITION, explain={"type": "object"}),
+}
+
+
+def document() -> Document:
+    return {
+        "openapi": "3.1.0",
+        "info": {
+            "title": "driftd",
+            "version": driftd.__version__,
+            "description": "What driftd knows of the models that it watches. Read only; times in RFC 3339; "
+            "null is what is not known.",
+        },
+        "paths": PATHS,
+        "components": {"schemas": SCHEMAS},
+    }
+
+
+def outline(schema: Document, indent: str = "") -> str:  # noqa: PLR0911 - one for each form of a schema
+    """A schema as the JSON that it stands for, types in the place of values."""
+    deeper = indent + "  "
+    if "$ref" in schema:
+        return outline(SCHEMAS[schema["$ref"].rpartition("/")[2]], indent)
+    if "enum" in schema:
+        return " | ".join("null" if value is None else str(value) for value in schema["enum"])
+    if "const" in schema:
+        return str(schema["const"]).lower()
+    if "properties" in schema:
+        fields = (f'{deeper}"{key}": {outline(value, deeper)}' for key, value in schema["properties"].items())
+        null = " | null" if "null" in schema["type"] else ""
+        return "{\n" + ",\n".join(fields) + f"\n{indent}}}{null}"
+    if "items" in schema:
+        return f"[{outline(schema['items'], indent)}, ...]"
+    if "additionalProperties" in schema:
+        return f'{{"...": {outline(schema["additionalProperties"], indent)}}}'
+    if "format" in schema:
+        return "RFC 3339" + (" | null" if "null" in schema["type"] else "")
+    names = schema["type"]
+    return names if isinstance(names, str) else " | ".join(names)

@@ -1,0 +1,112 @@
+"""The pages for people: the states of all models, and the API. No scripts, nothing from elsewhere.
+
+Every value is escaped by the template engine, and before that made inert: names come from events.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import time
+from collections.abc import Callable
+from typing import Any, Final
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, Response
+from starlette.routing import Route
+
+import driftd
+from driftd.core.view import ModelView, PartitionView, Runtime
+from driftd.http import openapi
+from driftd.http.documents import time_of
+from driftd.http.exposition import inert
+from driftd.http.health import unready
+from driftd.http.published import Published
+from driftd.http.status import WORST_FIRST, firing, model_state
+
+ROWS_MAX: Final = 500
+"""More models than this are counted, not listed: the API pages through them."""
+SIGNALS_MAX: Final = 5
+
+_ENVIRONMENT: Final = Environment(
+    loader=PackageLoader("driftd.http"),
+    autoescape=True,
+    undefined=StrictUndefined,
+    trim_blocks=True,
+    lstrip_blocks=True,
+    finalize=lambda value: inert(value) if type(value) is str else value,
+)
+_STYLE: Final = _ENVIRONMENT.get_template("style.css").render()
+STYLE_HASH: Final = "sha256-" + base64.b64encode(hashlib.sha256(_STYLE.encode()).digest()).decode()
+"""The one style that the pages may have (Content-Security-Policy)."""
+
+
+def _page(template: str, **values: object) -> Response:
+    return HTMLResponse(
+        _ENVIRONMENT.get_template(template).render(style=Markup(_STYLE), version=driftd.__version__, **values)  # noqa: S704 - our own file
+    )
+
+
+def _row(model: ModelView) -> dict[str, Any]:
+    alerts = firing(model)
+    names = list(dict.fromkeys(one.signal for _, one in alerts))
+    ends = [series.window_end for series in model.series if series.window_end is not None]
+    return {
+        "model": model.model,
+        "versions": ", ".join(dict.fromkeys(series.version for series in model.series)),
+        "state": model_state(model),
+        "critical": any(one.severity == "critical" for _, one in alerts),
+        "signals": names[:SIGNALS_MAX],
+        "more_signals": max(0, len(names) - SIGNALS_MAX),
+        "references": ", ".join(sorted({series.reference for series in model.series})),
+        "events": model.events,
+        "judged_until": time_of(max(ends)) if ends else None,
+        "retrain": model.retrain,
+    }
+
+
+def _partition(one: PartitionView, runtime: Runtime) -> dict[str, Any]:
+    return {
+        "name": str(one.partition),
+        "next_offset": one.next_offset,
+        "lag": runtime.lag.get(one.partition),
+        "arrival": time_of(one.arrival),
+        "refused": sum(one.refused.values()),
+        "paused": one.paused or one.partition in runtime.paused,
+    }
+
+
+class Pages:
+    def __init__(self, published: Published, clock: Callable[[], float] = time.time) -> None:
+        self._published = published
+        self._clock = clock
+        self._started = clock()
+
+    def routes(self) -> list[Route]:
+        return [Route("/", self.landing), Route("/api/v1/docs", self.docs)]
+
+    def landing(self, _: Request) -> Response:
+        view, runtime = self._published.view, self._published.runtime
+        rows = sorted(
+            (_row(model) for model in view.models),
+            key=lambda row: (WORST_FIRST.index(row["state"]), not row["critical"], row["model"]),
+        )
+        counts = {state: sum(row["state"] == state for row in rows) for state in WORST_FIRST}
+        return _page(
+            "landing.html",
+            unready=unready(runtime, self._clock(), self._started),
+            counts=counts,
+            models=rows[:ROWS_MAX],
+            more_models=max(0, len(rows) - ROWS_MAX),
+            partitions=[_partition(one, runtime) for one in view.partitions[:ROWS_MAX]],
+            more_partitions=max(0, len(view.partitions) - ROWS_MAX),
+            receivers=runtime.receivers,
+            endpoints=[
+                (path, methods["get"]["summary"]) for path, methods in openapi.PATHS.items() if path != "/"
+            ],
+        )
+
+    def docs(self, _: Request) -> Response:
+        return _page("docs.html", document=openapi.document(), outline=openapi.outline)

@@ -1,0 +1,38 @@
+"""One word for a series, and one for a model: the worst of what is known of its signals.
+
+What is not known is worse than ok, so a model of which nothing is known never looks healthy.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Final
+
+from driftd.core.view import DetectorView, ModelView, SeriesView, SignalState, StatisticView
+
+WORST_FIRST: Final[tuple[SignalState, ...]] = ("firing", "pending", "unknown", "insufficient_data", "ok")
+
+
+def _worst(states: Iterable[SignalState]) -> SignalState:
+    return min(states, key=WORST_FIRST.index, default="unknown")
+
+
+def series_state(series: SeriesView) -> SignalState:
+    """The worst of its signals; with none judged, `insufficient_data` if that was the verdict, else `unknown`."""
+    judged: list[SignalState] = [one.state for one in series.statistics]
+    if not judged:
+        judged = ["insufficient_data" if series.insufficient else "unknown"]
+    return _worst([*judged, *(one.state for one in series.detectors)])
+
+
+def model_state(model: ModelView) -> SignalState:
+    return _worst(series_state(series) for series in model.series)
+
+
+def firing(model: ModelView) -> list[tuple[SeriesView, StatisticView | DetectorView]]:
+    """What fires now, critical first."""
+    found: list[tuple[SeriesView, StatisticView | DetectorView]] = []
+    for series in model.series:
+        found += [(series, one) for one in series.statistics if one.state == "firing"]
+        found += [(series, one) for one in series.detectors if one.state == "firing"]
+    return sorted(found, key=lambda pair: pair[1].severity != "critical")

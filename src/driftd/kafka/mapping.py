@@ -1,0 +1,182 @@
+"""Topics, and how the records of one that does not speak the native form are read.
+
+A mapping says for each field of an event where in the record it is found; a field it does not say is found where the
+native form has it. Configuration is compiled once, by `compile_mapping`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final, Literal
+
+from driftd.core.event import KINDS, Kind
+from driftd.kafka.reasons import Refused
+from driftd.kafka.strict import parse
+
+Headers = Sequence[tuple[str, bytes | str | None]]
+Field = Literal["id", "model", "version", "time", "prediction", "label", "kind"]
+FIELDS: Final[tuple[Field, ...]] = ("id", "model", "version", "time", "prediction", "label", "kind")
+From = Literal["const", "path", "header", "topic"]
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Where one field is found: `by` const (`what` is the value itself), path, header, or topic (a regular expression).
+
+    A path names keys from the root, joined by dots; a number steps into an array. A key that itself holds dots is
+    found too, where the whole rest of the path names it. An expression gives its first group, or all it matched.
+    """
+
+    by: From
+    what: str | int | float | bool
+
+    def __post_init__(self) -> None:
+        if self.by != "const" and not isinstance(self.what, str):
+            raise ValueError(f"a {self.by} is a string, not {self.what!r}")
+        if self.by == "topic":
+            try:
+                re.compile(str(self.what))
+            except re.error as fault:
+                raise ValueError(f"not a regular expression: {self.what!r}: {fault}") from None
+
+
+@dataclass(frozen=True, slots=True)
+class TopicMapping:
+    """None: where the native form has it. `features`: path of the object that holds them; "" or "." is the root,
+    less the keys that other fields are read from."""
+
+    id: Source | None = None
+    model: Source | None = None
+    version: Source | None = None
+    time: Source | None = None
+    prediction: Source | None = None
+    label: Source | None = None
+    kind: Source | None = None
+    features: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class TopicFormat:
+    """`kinds`: those that the settings list the topic under. `mapping` None: the native form."""
+
+    kinds: tuple[Kind, ...]
+    mapping: TopicMapping | None = None
+
+
+def matches(pattern: str, topic: str) -> bool:
+    """Whether a topic of the settings, a name or an expression that begins with ^, means this topic."""
+    return re.search(pattern, topic) is not None if pattern.startswith("^") else pattern == topic
+
+
+def kinds_of(topics: Mapping[Kind, Sequence[str]], topic: str) -> tuple[Kind, ...]:
+    """The kinds under which `kafka.topics` lists this topic, in the order of KINDS."""
+    return tuple(kind for kind in KINDS if any(matches(p, topic) for p in topics.get(kind, ())))
+
+
+def topic_formats(
+    topics: Mapping[Kind, Sequence[str]], mappings: Mapping[str, TopicMapping]
+) -> dict[str, TopicFormat]:
+    """The formats for a Decoder, by name or ^expression. Raises ValueError for a mapping of no listed topic."""
+    listed = sorted({name for names in topics.values() for name in names})
+    if strange := sorted(mappings.keys() - set(listed)):
+        raise ValueError(f"mapping of {strange[0]!r}, which is not listed in kafka.topics")
+    return {
+        name: TopicFormat(tuple(k for k in KINDS if name in topics.get(k, ())), mappings.get(name))
+        for name in listed
+    }
+
+
+def format_of(formats: Mapping[str, TopicFormat], topic: str) -> TopicFormat:
+    """The format of a topic: the one of its name, with the kinds and, where it has none, the mapping of expressions."""
+    found = [formats[name] for name in sorted(formats, key=lambda n: (n.startswith("^"), n)) if matches(name, topic)]
+    kinds = {kind for one in found for kind in one.kinds}
+    mapping = next((one.mapping for one in found if one.mapping is not None), None)
+    return TopicFormat(tuple(kind for kind in KINDS if kind in kinds), mapping)
+
+
+Getter = Callable[[dict[str, object], Headers | None], object]
+Compiled = Callable[[dict[str, object], Headers | None], dict[str, object]]
+"""From a record's object and headers to the object of the native form; a field that is not there is left out."""
+
+
+def compile_mapping(mapping: TopicMapping, topic: str) -> Compiled:
+    """One function for all records of one topic."""
+    getters: list[tuple[str, Getter]] = []
+    used = {"tags"}
+    for field in FIELDS:
+        source: Source = getattr(mapping, field) or Source("path", field)
+        getters.append((field, _getter(source, topic)))
+        if source.by == "path":
+            used |= {str(source.what), str(source.what).partition(".")[0]}
+    where = "features" if mapping.features is None else mapping.features
+    from_root = where in ("", ".")
+    if not from_root:
+        getters.append(("features", _path(where)))
+
+    def native(record: dict[str, object], headers: Headers | None) -> dict[str, object]:
+        event = {name: value for name, get in getters if (value := get(record, headers)) is not _NOWHERE}
+        if from_root:
+            event["features"] = {name: value for name, value in record.items() if name not in used}
+        if "tags" in record:
+            event["tags"] = record["tags"]
+        return event
+
+    return native
+
+
+_NOWHERE: Final = object()
+
+
+def _getter(source: Source, topic: str) -> Getter:
+    what = str(source.what)
+    if source.by == "path":
+        return _path(what)
+    if source.by == "header":
+        return lambda _, headers: _header(headers, what)
+    constant: object = source.what
+    if source.by == "topic":
+        found = re.search(what, topic)
+        constant = _NOWHERE if found is None else found[1] if found.re.groups else found[0]
+    return lambda _record, _headers: constant
+
+
+def _path(path: str) -> Getter:
+    keys = path.split(".")
+    rests = [".".join(keys[i:]) for i in range(len(keys))]
+
+    def get(record: dict[str, object], _: Headers | None) -> object:
+        at: object = record
+        for key, rest in zip(keys, rests, strict=True):
+            if isinstance(at, dict):
+                if rest in at:
+                    return at[rest]
+                at = at.get(key, _NOWHERE)
+            elif isinstance(at, list) and key.isascii() and key.isdigit() and int(key) < len(at):
+                at = at[int(key)]
+            else:
+                return _NOWHERE
+        return at
+
+    return get
+
+
+def _header(headers: Headers | None, name: str) -> object:
+    """The last header of that name. One that reads as a JSON number, true, false or null is that; else it is text."""
+    for key, value in reversed(headers or ()):
+        if key == name and value is not None:
+            raw = value.encode() if isinstance(value, str) else value
+            try:
+                read = parse(raw)
+            except Refused:
+                read = _NOWHERE
+            if isinstance(read, int | float) or read is None:
+                return read
+            return raw.decode("utf-8", "replace")
+    return _NOWHERE
+
+
+def is_backfill(headers: Headers) -> bool:
+    """Whether the header `driftd.backfill` says true."""
+    return any(key == "driftd.backfill" and value in (b"true", "true") for key, value in headers)

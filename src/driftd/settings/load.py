@@ -1,0 +1,128 @@
+"""From files and environment to Settings: read, merge, validate, and say all that is wrong at once."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, cast
+
+from pydantic import ValidationError
+
+from driftd.settings import environment
+from driftd.settings.across import Across
+from driftd.settings.document import Node, read
+from driftd.settings.fault import Fault, Key, Ledger, Place, SettingsError, written
+from driftd.settings.merge import complete, overlay
+from driftd.settings.schema import Settings
+from driftd.settings.wording import describe, key_of
+
+MODELS_FOLDER = "models.d"
+
+
+@dataclass(frozen=True, slots=True)
+class Examined:
+    """What the files say. `settings`: without the keys that are at fault; None if there was nothing to read."""
+
+    settings: Settings | None
+    faults: tuple[Fault, ...]
+    tree: Node
+
+    def fault(self, key: Key, problem: str, remedy: str) -> Fault:
+        """A fault that somebody else found, at the place where the key was written."""
+        place = self.tree.place_of(key)
+        return Fault(place.file, place.line, written(place.key), problem, remedy)
+
+
+def load(path: Path, environ: Mapping[str, str]) -> Settings:
+    """The settings in a file, its `models.d/*.yaml` and the environment.
+
+    Raises SettingsError with every fault, each with file, line, key and remedy.
+    """
+    examined = examine(path, environ)
+    if examined.faults or examined.settings is None:
+        raise SettingsError(examined.faults)
+    return examined.settings
+
+
+def examine(path: Path, environ: Mapping[str, str]) -> Examined:
+    """Like `load`, but goes on past faults, so that the next checks can find theirs in the same run."""
+    ledger = Ledger()
+    tree = read(path, ledger)
+    if tree is not None and not isinstance(tree.value, dict):
+        ledger.add(tree.place, "the document is not a mapping", "write `key: value` lines, as in config/driftd.yaml")
+        tree = None
+    if tree is None:
+        return Examined(None, ledger.sorted(), Node({}, Place(str(path), 0)))
+    tree = _with_models(tree, path, ledger)
+    tree = environment.apply(tree, environ, ledger)
+    tree = complete(tree, ledger)
+    settings, pruned = _validated(tree, ledger)
+    Across(settings, tree, pruned, ledger).check()
+    return Examined(settings, ledger.sorted(), tree)
+
+
+def _with_models(tree: Node, path: Path, ledger: Ledger) -> Node:
+    """The tree with the models of `models.d/*.yaml`: each file is a map of names to models."""
+    folder = path.parent / MODELS_FOLDER
+    try:
+        files = sorted(file for file in folder.iterdir() if not file.name.startswith("."))
+    except (FileNotFoundError, NotADirectoryError):
+        return tree
+    except OSError as error:
+        ledger.add(Place(str(folder), 0), f"cannot be read: {error.strerror}", "let this user read the folder")
+        return tree
+    held = tree.child("models")
+    for file in files:
+        if file.suffix == ".yml":
+            ledger.add(Place(str(file), 0), "not read: its name ends in .yml", "rename it to .yaml")
+        if file.suffix != ".yaml":
+            continue
+        found = read(file, ledger, ("models",))
+        if found is None:
+            continue
+        if not isinstance(found.value, dict):
+            ledger.add(found.place, "the document is not a mapping", "write `NAME:` and the model's settings below it")
+            continue
+        for name, node in found.value.items():
+            other = held.child(name) if held is not None else None
+            if other is not None:
+                where = f"{other.place.file}:{other.place.line}"
+                ledger.add(node.place, f"given twice, first in {where}", "keep one of the two")
+        held = overlay(found, held, ("models",)) if held is not None else found
+    return tree if held is None else tree.put(("models",), held)
+
+
+def _validated(tree: Node, ledger: Ledger) -> tuple[Settings, set[Key]]:
+    """The settings, and the keys that had to be left out of them because they are wrong.
+
+    A key that is wrong is taken out and the rest looked at again, until it holds: so one run finds every fault.
+    """
+    pruned: set[Key] = set()
+    while True:
+        # What begins with _ would be an option of BaseSettings itself.
+        odd = [name for name in cast("dict[str, Node]", tree.value) if name.startswith("_")]
+        for name in odd:
+            ledger.add(tree.place_of((name,)), "unknown key", "remove it; docs/settings.md lists every key")
+            tree = tree.put((name,), None)
+        try:
+            return Settings(**cast("dict[str, Any]", tree.plain())), pruned
+        except ValidationError as error:
+            wrong: set[Key] = set()
+            for details in error.errors():
+                key = key_of(details)
+                if not any(key[: len(gone)] == gone for gone in pruned):
+                    ledger.add(tree.place_of(key), *describe(details))
+                wrong.add(_existing(tree, key[:-1] if details["type"] == "missing" else key))
+                pruned.add(key)
+            # The last items of lists first: what is taken out moves those behind it.
+            for key in sorted(wrong, key=lambda key: tuple(map(str, key)), reverse=True):
+                tree = tree.put(key, None)
+            pruned |= wrong
+
+
+def _existing(tree: Node, key: Key) -> Key:
+    """The key, or what of it was written."""
+    while key and tree.at(key) is None:
+        key = key[:-1]
+    return key

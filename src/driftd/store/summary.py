@@ -1,0 +1,79 @@
+"""Many old transitions told as one: how many of what, and where to look them up."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from driftd.core.action import Action, rfc3339, stable_id
+
+SUMMARY_TYPE: Final = "driftd.transitions.summary"
+MAX_IDS: Final = 100
+MAX_COUNTS: Final = 1_000
+
+
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """What is put into the outbox for one receiver. `subjects`: see `Delivery`."""
+
+    id: str
+    type: str
+    body: bytes
+    timestamp: int
+    subjects: tuple[str, ...]
+
+
+def notice(action: Action, body: bytes) -> Notice:
+    """One action on its own. `body` is the action's, made once for all receivers."""
+    return Notice(action.id, action.type, body, action.timestamp, subjects(action))
+
+
+def summary(actions: Sequence[Action]) -> Notice:
+    """One notice of all of them (at least one). The same actions in the same order give the same bytes.
+
+    Its subjects are theirs, so that a "resolved" does not overtake the only word of its "firing".
+    """
+    ids = [action.id for action in actions]
+    times = [action.timestamp for action in actions]
+    name = stable_id("summary", *ids)
+    counts = Counter((action.model, action.rule, action.type) for action in actions)
+    ranked = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
+    shown = [
+        {"model": model, "rule": rule, "type": kind, "count": count}
+        for (model, rule, kind), count in ranked[:MAX_COUNTS]
+    ]
+    document = {
+        "type": SUMMARY_TYPE,
+        "id": name,
+        "timestamp": rfc3339(max(times)),
+        "data": {
+            "transitions": len(ids),
+            "first": rfc3339(min(times)),
+            "last": rfc3339(max(times)),
+            "counts": shown,
+            "counts_omitted": len(ranked) - len(shown),
+            "ids": ids[:MAX_IDS],
+            "ids_omitted": max(0, len(ids) - MAX_IDS),
+        },
+    }
+    body = json.dumps(document, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+    spoken_of = dict.fromkeys(subject for action in actions for subject in subjects(action))
+    return Notice(name, SUMMARY_TYPE, body.encode("utf-8", "backslashreplace"), max(times), tuple(spoken_of))
+
+
+def subjects(action: Action) -> tuple[str, ...]:
+    """The alerts that it speaks of; of a request for retraining, and of what names no alert, the action
+    itself.
+
+    A request also lists alerts, as evidence; it says nothing of their state, so it does not hold their news
+    up.
+    """
+    if action.type == "driftd.retrain.requested":
+        return (action.id,)
+    signals = action.data.get("signals")
+    named = signals if isinstance(signals, (list, tuple)) else ()
+    alerts = (signal.get("alert_id") for signal in named if isinstance(signal, dict))
+    return tuple(dict.fromkeys(alert for alert in alerts if isinstance(alert, str))) or (action.id,)
