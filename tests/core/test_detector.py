@@ -98,18 +98,20 @@ def cut_into_slices(rng: Rng, values: Floats, largest: int) -> Iterator[Floats]:
 
 
 def insert(adwin: Adwin, values: Floats) -> Change | None:
-    return adwin.insert(len(values), values.sum(), values @ values)
+    return adwin.insert(len(values), values.sum(), float(values @ values))
 
 
 @pytest.mark.parametrize("largest", [1, 2, 30])
 def test_a_change_tells_of_the_very_events_on_either_side_of_the_cut(largest: int) -> None:
     told = 0
-    for seed in range(60):
+    for seed in range(40):
         rng = np.random.default_rng(seed)
-        adwin, window = Adwin(clock=8), np.empty(0)
         # Small integers: their sums are exact in any order.
-        for events in cut_into_slices(rng, shifted(rng, rng.integers(0, 5, size=2_000) * 1.0, 3.0).round(), largest):
-            window = np.concatenate((window, events))
+        values = shifted(rng, rng.integers(0, 5, size=2_000).astype(float), 3.0).round()
+        adwin, first, end = Adwin(clock=8), 0, 0
+        for events in cut_into_slices(rng, values, largest):
+            end += len(events)
+            window = values[first:end]
             change = insert(adwin, events)
             if change is None:
                 assert adwin.width == len(window)
@@ -125,8 +127,8 @@ def test_a_change_tells_of_the_very_events_on_either_side_of_the_cut(largest: in
             assert len(left) < len(window)
             assert adwin.estimate == left.sum() / len(left)
             assert adwin.variance == pytest.approx(left.var(), rel=1e-6, abs=1e-9)
-            window = np.empty(0)  # the next slice starts a window of its own
-    assert told > 60
+            first = end  # the next slice starts a window of its own
+    assert told > 40
 
 
 def mean_delay(slice_events: int, clock: int, streams: int = 60, before: int = 3_000) -> float:
@@ -139,19 +141,20 @@ def mean_delay(slice_events: int, clock: int, streams: int = 60, before: int = 3
         ends = range(slice_events, len(values) + 1, slice_events)
         end = next(end for end in ends if insert(adwin, values[end - slice_events : end]) is not None)
         assert end > before, f"stream {seed}: a change before the shift"
+        assert end % (slice_events * clock) == 0, "the clock counts slices"
         delays.append(end - before)
     return float(np.mean(delays))
 
 
 def test_slices_find_a_shift_about_as_soon_as_single_events_do() -> None:
-    # Measured: 120 events one by one, 100 where every event is looked at, 154 in slices of 100.
+    # Measured: 119 events with river's clock of 32, 102 with a look at every event; slices of 10 and of 100 with a
+    # look at every slice 105 and 147, slices of 10 with a clock of 32 (320 events) 240.
     assert mean_delay(1, clock=32) < 140
     single = mean_delay(1, clock=1)
     assert single < 120
     assert mean_delay(10, clock=1) < single + 10
     assert mean_delay(100, clock=1) < single + 100
-    # The clock counts slices: a look every 32 slices of 100 events cannot come sooner.
-    assert 1_000 < mean_delay(100, clock=32) < 3_200
+    assert mean_delay(10, clock=32) < single + 320
 
 
 STILL: dict[str, Callable[[Rng, int], Floats]] = {
@@ -168,7 +171,7 @@ STILL: dict[str, Callable[[Rng, int], Floats]] = {
 def test_a_still_stream_is_quiet_at_the_level_stated_and_a_shift_of_it_is_not(
     kind: str, slice_events: int, clock: int, slices: int, delta: float
 ) -> None:
-    looks = false = missed = 0
+    looks = false = missed = heard = 0
     for seed in range(30):
         rng = np.random.default_rng(seed)
         adwin = Adwin(delta=delta, clock=clock)
@@ -177,9 +180,12 @@ def test_a_still_stream_is_quiet_at_the_level_stated_and_a_shift_of_it_is_not(
             insert(adwin, events)
         looks += slices // clock
         false += adwin.changes
-        missed += all(insert(adwin, events) is None for events in values[1] + values.std())
+        if adwin.changes == 0:  # else the shift may fall together with an empty window
+            missed += all(insert(adwin, events) is None for events in values[1] + values.std())
+            heard += 1
     assert false <= delta * looks
     assert missed == 0
+    assert heard > 10
 
 
 @pytest.mark.parametrize("slice_events", [1, 20])
@@ -248,7 +254,6 @@ KEYS = ["clock", "max_buckets", "min_window_length", "grace_period", "changes", 
         *({key: wrong} for key in KEYS for wrong in (None, -1, 1.0, "1", True)),
         *({key: wrong} for key in ("delta", "total", "m2") for wrong in (None, float("nan"), float("inf"), "1")),
         {"total": 10**400},
-        {"delta": 1.0},
         {"rows": None},
         {"rows": []},
         {"rows": [None]},
@@ -270,7 +275,7 @@ def test_a_state_of_another_format_or_a_broken_one_is_refused(broken: dict[str, 
     state = adwin.snapshot()
     Adwin.restore(state)
     with pytest.raises(ValueError, match="state"):
-        Adwin.restore({**state, **broken} if broken != {"delta": 1.0} else {**state, "delta": float("nan")})
+        Adwin.restore({**state, **broken})
     for key in broken:
         with pytest.raises(ValueError, match="state"):
             Adwin.restore({name: item for name, item in state.items() if name != key})
@@ -283,7 +288,6 @@ REFUSED = [
     *((2, 1.0, wrong) for wrong in (float("nan"), float("inf"), -1e-9)),
     (1, 1e200, float("inf")),
     (1, 1e281, 1.0),
-    (10**9, 1e279, 1e279),
 ]
 
 
@@ -297,9 +301,8 @@ def test_a_slice_that_is_not_finite_or_holds_no_event_is_refused_and_changes_not
     cuts = 0
     for value in values:
         before = adwin.snapshot()
-        if slice_[0] != 10**9:
-            with pytest.raises(ValueError, match=r"slice"):
-                adwin.insert(*slice_)
+        with pytest.raises(ValueError, match="slice"):
+            adwin.insert(*slice_)
         assert adwin.snapshot() == before  # also between a change and the slice that starts anew
         change = adwin.insert(1, value, value * value)
         assert change == untouched.insert(1, value, value * value)
@@ -314,7 +317,7 @@ def test_a_count_must_be_an_integer() -> None:
 
 def test_moments_too_great_for_a_float_are_refused_before_they_blind_the_window() -> None:
     rng = np.random.default_rng(1)
-    for scale in (1e100, 1e135, 1e138, 1e139, 3e139, 1e140):
+    for scale in (1e100, 1e138, 1e139, 1e140):
         adwin = Adwin(clock=1)
         refused = 0
         for i, value in enumerate(rng.normal(size=600) * scale):
@@ -324,13 +327,11 @@ def test_moments_too_great_for_a_float_are_refused_before_they_blind_the_window(
                 refused += 1
             json.dumps(adwin.snapshot(), allow_nan=False)
             Adwin.restore(adwin.snapshot())
-        assert refused > 0 if scale >= 1e140 else adwin.changes > 0
+        assert (refused > 0, adwin.changes) == ((True, 0) if scale >= 1e139 else (False, 1))
     adwin = Adwin()
-    for _ in range(100):
-        adwin.insert(1, 9e278, 0.0)
+    adwin.insert(2, 6e279, 0.0)
     with pytest.raises(ValueError, match="overflows"):
-        for _ in range(100):
-            adwin.insert(1, 9e278, 0.0)
+        adwin.insert(2, 6e279, 0.0)
 
 
 def test_memory_is_the_logarithm_of_the_slices() -> None:
@@ -339,13 +340,11 @@ def test_memory_is_the_logarithm_of_the_slices() -> None:
     for i, value in enumerate(rng.normal(size=200_000).tolist(), start=1):
         adwin.insert(3, value, 3 * value * value)
         if i % 997 == 0:
-            rows = adwin._rows
-            # Rows 0 .. r-1 were each full before row r began: at least (2^r - 1)(max_buckets - 1) slices lie in them.
-            assert len(rows) <= (i / 4 + 1).bit_length() + 1 if isinstance(i, float) else len(rows) <= i.bit_length()
-            assert all(1 <= len(row) <= 5 for row in rows)
+            # A row below the last keeps max_buckets - 1 buckets or more: (2^r - 1) * 4 slices lie below row r.
+            assert len(adwin._rows) <= (i // 4 + 1).bit_length()
+            assert all(1 <= len(row) <= 5 for row in adwin._rows)
     assert adwin.width == 600_000
     assert adwin.changes == 0
-    assert len(adwin._rows) <= 17
     assert len(json.dumps(adwin.snapshot())) < 6_000
 
 
@@ -384,7 +383,7 @@ def test_the_fixed_point_sums_of_a_pane_become_floats() -> None:
     assert from_fixed(3 << 20, -(5 << 19)) == (3.0, -2.5)
     # What a pane holds at most: 2^31 events at z = 64.
     assert from_fixed(2**31 * 2**26, 2**31 * 2**32) == (2.0**37, 2.0**43)
-    assert all(type(part) is float for part in from_fixed(np.int64(7), np.int64(9)))
+    assert all(type(part) is float for part in from_fixed(np.int64(7), np.int64(9)))  # type: ignore[arg-type]
     z = np.random.default_rng(2).normal(size=1_000)
     q = np.rint(z * 2**20).astype(np.int64)
     total, squares = from_fixed(int(q.sum()), int(((q * q + 2**19) >> 20).sum()))

@@ -131,8 +131,7 @@ _SIGNALS = _group(
     ("signal_state", "gauge", (*STATISTIC, "state"), "input", "StatisticView.state",
      "1 for the state that the statistic of the signal is in, 0 for the others."),
     ("signal_flag", "gauge", (*STATISTIC, "flag"), "input", "StatisticView.flags",
-     "1 for each reservation about the verdict (uncalibrated, extrapolated, noisy, short_replay);"
-     " absent otherwise."),
+     "1 for each reservation about the verdict: uncalibrated, extrapolated, noisy, short_replay; else absent."),
     ("detector_estimate", "gauge", RULE, "input", "DetectorView.estimate",
      "The mean that the detector holds now, in standard deviations of the reference from its mean."),
     ("detector_width_events", "gauge", RULE, "input", "DetectorView.width",

@@ -82,9 +82,7 @@ class Clock:
 
     def plain(self) -> dict[str, object]:
         return {
-            "partitions": [
-                [p.topic, p.number, self.arrivals[p], list(self._topics[p])] for p in sorted(self._topics)
-            ]
+            "partitions": [[p.topic, p.number, self.arrivals[p], list(self._topics[p])] for p in sorted(self._topics)]
         }
 
     @classmethod
@@ -175,9 +173,7 @@ class Progress:
             out = min(out, arrival, self.reached_at(partition, end))
         return out + self.max_wait
 
-    def waiting_for(
-        self, clock: Clock, partitions: tuple[PartitionId, ...], end: int
-    ) -> list[tuple[PartitionId, int]]:
+    def waiting_for(self, clock: Clock, partitions: tuple[PartitionId, ...], end: int) -> list[tuple[PartitionId, int]]:
         """Partitions that are not done with `end`, each with the arrival time at which it will be, as things stand."""
         passed = self.passed_at(clock, partitions, end)
         deadline = passed + self.max_wait if passed < NEVER else NEVER

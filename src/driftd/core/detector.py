@@ -3,8 +3,8 @@ order: one that was stored and restored agrees for ever, bit by bit, with one th
 
 ADWIN keeps a window that grows for as long as its mean stands still. It looks at every cut of the window into
 an older and a newer part; where the two means differ by more than chance explains, at a stated confidence,
-the mean has moved. The window is held in buckets whose size doubles from row to row, so memory is logarithmic
-in it.
+the mean has moved. The window is held in buckets whose size doubles from row to row: its memory is the
+logarithm of its width.
 
 Source: Bifet & Gavaldà, "Learning from time-changing data with adaptive windowing", SDM 2007 (ADWIN2, and its
 bound for large windows). The variance of merged and of dropped buckets: Babcock, Datar, Motwani and
@@ -44,8 +44,8 @@ def from_fixed(s1: int, s2: int) -> tuple[float, float]:
 class Change:
     """A cut: the mean moved. `before` and `after` are the two sub-windows' means, `n_...` their events.
 
-    Of the cuts that show the change this is the oldest, as in river, not the clearest: `after` still holds events
-    from before the change, the more the more events a slice has and the rarer the looks.
+    Of the cuts that show the change this is the oldest, not the clearest: `after` still holds events from
+    before the change, and `difference` falls short of it, the more the larger the slices and the rarer the looks.
     """
 
     before: float

@@ -4,6 +4,10 @@ A grid's codes are first put into groups: ten of equal reference mass for a nume
 for a categorical one. Groups whose expected count is under 5 are merged (numeric: with the right neighbour, the last
 leftwards; categorical: pooled, NEW among them, a pool under 5 joins the smallest kept). The expected count is that of
 n rounded down to a power of two, so that repeated looks and the reference's own replay use the same groups.
+
+One group alone could never show anything, so there are always two. Where one cell holds nearly everything (a constant, a
+flag that is seldom set) they are that cell and the rest: a *lone* cell. Too little is expected of the rest for its fall
+to be seen; only its rise counts. Where every category is rare, neighbours in the order of frequency are merged.
 """
 
 from __future__ import annotations
@@ -33,6 +37,8 @@ class Grouping:
     starts: NDArray[np.int64]
     """Where each group begins in `order`."""
     first: NDArray[np.int64]
+    lone: NDArray[np.bool_]
+    """Signals with a lone cell: it is their group 0, the rest their group 1."""
 
     @property
     def sizes(self) -> NDArray[np.int64]:
@@ -58,18 +64,22 @@ def grouping(grid: Grid, reference: NDArray[np.int64], n: int) -> Grouping:
     order: list[NDArray[np.int64]] = []
     sizes: list[int] = []
     first = [0]
+    lone: list[bool] = []
     for i, axis in enumerate(grid.axes):
         base = int(grid.first[i])
         counts = reference[base : base + axis.cells].astype(np.float64)
         total = counts.sum()
         mass = counts / total if total > 0 else np.full(len(counts), 1.0 / len(counts))
         label = _ordered_groups(mass, n) if isinstance(axis, Numeric) else _category_groups(mass, n)
+        lone.append(not label.any())
+        if lone[-1]:
+            label = (np.arange(len(mass)) != np.argmax(mass)).astype(np.int64)
         order.append(base + np.argsort(label, kind="stable"))
         sizes.extend(np.bincount(label).tolist())
         first.append(first[-1] + int(label.max()) + 1)
     starts = np.concatenate(([0], np.cumsum(sizes)[:-1])) if sizes else np.empty(0)
     joined = np.concatenate(order) if order else np.empty(0, np.int64)
-    return Grouping(joined, starts.astype(np.int64), np.array(first, np.int64))
+    return Grouping(joined, starts.astype(np.int64), np.array(first, np.int64), np.array(lone, np.bool_))
 
 
 def _ordered_groups(mass: Floats, n: int) -> NDArray[np.int64]:
@@ -77,7 +87,11 @@ def _ordered_groups(mass: Floats, n: int) -> NDArray[np.int64]:
     middle = np.cumsum(mass) - mass / 2
     label = np.minimum(np.floor(GROUPS * middle + 1e-9), GROUPS - 1).astype(np.int64)
     label = np.unique(label, return_inverse=True)[1]
-    expected = np.bincount(label, weights=mass) * n
+    return _merged(np.bincount(label, weights=mass) * n)[label]
+
+
+def _merged(expected: Floats) -> NDArray[np.int64]:
+    """Labels 0, 1, ... of neighbours merged to the right until 5 are expected, the last ones to the left."""
     merged = np.empty(len(expected), np.int64)
     group, filled = 0, 0.0
     for i, count in enumerate(expected):
@@ -88,8 +102,7 @@ def _ordered_groups(mass: Floats, n: int) -> NDArray[np.int64]:
     if filled > 0 and group > 0:
         merged[merged == group] = group - 1
     # An end that expects nothing and was merged nowhere still belongs to the group beside it.
-    merged = np.minimum(merged, max(group - 1, 0))
-    return merged[label]
+    return np.minimum(merged, max(group - 1, 0))
 
 
 def _category_groups(mass: Floats, n: int) -> NDArray[np.int64]:
@@ -97,9 +110,9 @@ def _category_groups(mass: Floats, n: int) -> NDArray[np.int64]:
     expected = mass * n
     kept = expected >= LEAST_EXPECTED
     pool = float(expected[~kept].sum())
-    label = np.zeros(len(mass), np.int64)
     if not kept.any():
-        return label
+        return _merged(expected)
+    label = np.zeros(len(mass), np.int64)
     label[kept] = np.arange(int(kept.sum()))
     if pool >= LEAST_EXPECTED:
         label[~kept] = int(kept.sum())
@@ -115,9 +128,16 @@ def psi(groups: Grouping, current: Floats, reference: Floats) -> Floats:
     p and q are shares after 0.5 is added to every group. Range [0, inf); symmetric; the Jeffreys divergence (Jeffreys
     1946; as PSI: Siddiqi, "Credit Risk Scorecards", 2006). Between two independent samples of n and m of one
     distribution its mean is about (B - 1)(1/n + 1/m) for B groups (Yurdakul & Naranjo, "Statistical properties of the
-    population stability index", 2020).
+    population stability index", 2020). Beside a lone cell the rest counts only where its share has risen.
     """
     sizes = groups.sizes
     p = (current + ADDED) / np.repeat(groups.totals(current) + ADDED * sizes, sizes, axis=-1)
     q = (reference + ADDED) / np.repeat(groups.totals(reference) + ADDED * sizes, sizes, axis=-1)
-    return groups.totals((p - q) * np.log(p / q))
+    out = groups.totals((p - q) * np.log(p / q))
+    if not groups.lone.any():
+        return out
+    rest = groups.first[1:] - 1
+    now, then = (
+        counts[..., rest] / np.maximum(groups.totals(counts), 1) for counts in np.broadcast_arrays(current, reference)
+    )
+    return np.where(groups.lone & (now <= then), 0.0, out)

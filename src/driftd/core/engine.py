@@ -85,7 +85,9 @@ class Engine:
             if monitor is None:
                 self.dropped_models += seen.events
                 continue
-            monitor.add(self.clock, profile, seen, by_key[seen.model, seen.kind], before, memory + monitor.learning_bytes)
+            monitor.add(
+                self.clock, profile, seen, by_key[seen.model, seen.kind], before, memory + monitor.learning_bytes
+            )
             touched.add((seen.model, seen.kind))
         for model, events in profile.backfill.items():
             monitor = self._monitor(model)

@@ -22,5 +22,6 @@ class UserError(Exception):
 def printable(text: str) -> str:
     r"""The text on one line, with what could steer a terminal written as escapes: ESC becomes \x1b."""
     return "".join(
-        character if character.isprintable() else character.encode("unicode_escape").decode("ascii") for character in text
+        character if character.isprintable() else character.encode("unicode_escape").decode("ascii")
+        for character in text
     )

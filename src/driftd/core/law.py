@@ -65,7 +65,5 @@ def rate_rise(hits: Floats, n: Floats, reference_hits: Floats, m: Floats, window
     """
     z = rate_score(hits, n, reference_hits, m) / np.sqrt(np.maximum(inflation, 1.0))
     by_score = np.where(windows >= 2, special.stdtr(np.maximum(windows, 2), -z), special.ndtr(-z))
-    exact = np.where(
-        hits > 0, special.betainc(np.maximum(hits, 1), reference_hits + 1, n / np.maximum(n + m, 1)), 1.0
-    )
+    exact = np.where(hits > 0, special.betainc(np.maximum(hits, 1), reference_hits + 1, n / np.maximum(n + m, 1)), 1.0)
     return np.minimum(1.0, np.maximum(by_score, exact))

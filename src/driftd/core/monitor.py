@@ -6,6 +6,7 @@ so neither the order of partitions, nor polls, nor restarts change what is said.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -24,7 +25,7 @@ from driftd.core.reference import PARTS, Reference
 from driftd.core.retrain import Retraining
 from driftd.core.sample import row_hashes
 from driftd.core.series import Series
-from driftd.core.spec import Learn, Limits, Model
+from driftd.core.spec import Learn, Limits, Model, SignalType
 
 THINNED = 16
 """Over the learning memory one event in so many is kept, chosen by the hash of its offset."""
@@ -41,6 +42,18 @@ class ClosedPane:
     end: int
     pane: Pane
     cover: Cover
+
+    def body(self) -> bytes:
+        """The pane and what it covers, for the store: a function of the content alone."""
+        pane = self.pane.pack()
+        return len(pane).to_bytes(4, "little") + pane + json.dumps(self.cover, sort_keys=True).encode()
+
+    @staticmethod
+    def read(body: bytes) -> tuple[Pane, Cover]:
+        """The reverse of `body`."""
+        size = int.from_bytes(body[:4], "little")
+        cover = json.loads(body[4 + size :])
+        return Pane.unpack(body[4 : 4 + size]), {p: (low, high) for p, (low, high) in cover.items()}
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -87,9 +100,7 @@ class Monitor:
     def __init__(self, group: str, model: Model, limits: Limits, given: Mapping[str, GivenReference]) -> None:
         self.group, self.model, self.limits = group, model, limits
         window = model.window
-        self.progress = {
-            kind: Progress(window.every, window.allowed_lateness, window.max_wait) for kind in KINDS
-        }
+        self.progress = {kind: Progress(window.every, window.allowed_lateness, window.max_wait) for kind in KINDS}
         self.open: dict[Kind, dict[int, OpenPane]] = {kind: {} for kind in KINDS}
         self.closed_until: dict[Kind, int] = {}
         self.grids: dict[Kind, Grid] = {}
@@ -137,7 +148,9 @@ class Monitor:
         learning = frozenset(
             kind
             for kind in KINDS
-            if self.model.on_new_version == "learn" or ("", kind) not in self.references or any(k == kind for _, k in self.learners)
+            if self.model.on_new_version == "learn"
+            or ("", kind) not in self.references
+            or any(k == kind for _, k in self.learners)
         )
         return Plan(
             self.model.window.every,
@@ -147,6 +160,11 @@ class Monitor:
             self.split,
             learning,
         )
+
+    def types(self, kind: Kind) -> dict[str, SignalType]:
+        """The signals of this kind that are counted, with their types, once there is a grid."""
+        grid = self.grids[kind]
+        return {name: "numeric" if grid.numeric[i] else "categorical" for i, name in enumerate(grid.names)}
 
     # -- add ---------------------------------------------------------------------------------------------------------
 
@@ -191,9 +209,7 @@ class Monitor:
                 name: column[keep] if isinstance(column, np.ndarray) else [column[i] for i in keep]
                 for name, column in events.columns.items()
             }
-            events = Columns(
-                events.model, events.version, events.kind, events.time[keep], events.offset[keep], columns
-            )
+            events = Columns(events.model, events.version, events.kind, events.time[keep], events.offset[keep], columns)
             size = self.column_bytes(events)
         self.learning_bytes += size
         return Part(part.model, part.version, part.kind, part.start, part.events, part.low, part.high, events)
@@ -319,7 +335,9 @@ class Monitor:
         learn = self.model.reference if isinstance(self.model.reference, Learn) else Learn()
         learner = self.learners.get((source, kind))
         if learner is None:
-            start = self.births.get(kind, end - self.model.window.every) if source == "" else end - self.model.window.every
+            start = (
+                self.births.get(kind, end - self.model.window.every) if source == "" else end - self.model.window.every
+            )
             learner = self.learners[source, kind] = ReferenceLearner(grid, start)
         learner.add(slots[start] for start in sorted(slots))
         self.dirty.add(("learner", source, kind))

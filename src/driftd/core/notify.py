@@ -11,7 +11,8 @@ from typing import Literal
 from driftd.core.action import Action, rfc3339, stable_id
 from driftd.core.event import Kind
 from driftd.core.retrain import describe
-from driftd.core.series import Finding, Series
+from driftd.core.finding import Finding
+from driftd.core.series import Series
 from driftd.core.spec import Model, Severity
 
 

@@ -53,7 +53,12 @@ class Pane:
         """Bytes that are a function of the content alone."""
         return b"".join(
             _frame(part)
-            for part in (_narrow(np.array([self.events], np.int64)), _narrow(self.counts), _narrow(self.moments.ravel()), _narrow(self.slices.ravel()))
+            for part in (
+                _narrow(np.array([self.events], np.int64)),
+                _narrow(self.counts),
+                _narrow(self.moments.ravel()),
+                _narrow(self.slices.ravel()),
+            )
         )
 
     @classmethod

@@ -79,9 +79,7 @@ def _parts(group: Columns, plan: Plan) -> list[Part]:
         offsets = group.offset[rows]
         body = counted.pane(rows) if counted is not None else _rows(group, rows)
         low, high = int(offsets.min()), int(offsets.max()) + 1
-        parts.append(
-            Part(group.model, group.version, group.kind, index * step, len(offsets), low, high, body)
-        )
+        parts.append(Part(group.model, group.version, group.kind, index * step, len(offsets), low, high, body))
     return parts
 
 

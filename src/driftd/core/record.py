@@ -45,7 +45,11 @@ def _row(monitor: Monitor, key: tuple[object, ...]) -> object | None:
         case ("sure", kind, end, version, start):
             pane = monitor.open[kind].get(end)  # type: ignore[index, arg-type]
             sure = pane.sure.get((version, start)) if pane else None  # type: ignore[arg-type]
-            return {"pane": sure.pane.pack(), "cover": {p: list(c) for p, c in sorted(sure.cover.items())}} if sure else None
+            return (
+                {"pane": sure.pane.pack(), "cover": {p: list(c) for p, c in sorted(sure.cover.items())}}
+                if sure
+                else None
+            )
         case ("apart", kind, end, *rest):
             pane = monitor.open[kind].get(end)  # type: ignore[index, call-overload]
             part = pane.apart.get(tuple(rest)) if pane else None
@@ -101,9 +105,7 @@ def _block_changes(monitor: Monitor, version: str, kind: Kind) -> dict[str, obje
     series = monitor.series.get((version, kind))
     now = series.windows.rows() if series else {}
     stored = monitor.stored_blocks.get((version, kind), set())
-    rows: dict[str, object | None] = {
-        _name("block", version, kind, *key): None for key in sorted(stored - now.keys())
-    }
+    rows: dict[str, object | None] = {_name("block", version, kind, *key): None for key in sorted(stored - now.keys())}
     rows |= {_name("block", version, kind, *key): list(now[key]) for key in sorted(now.keys() - stored)}
     if series:
         monitor.stored_blocks[version, kind] = set(now)

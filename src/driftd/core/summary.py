@@ -57,7 +57,7 @@ def _series(monitor: Monitor, version: str, kind: Kind) -> SeriesView:
         insufficient=span is None or not span.enough,
         signal_errors=dict(series.errors) if series else {},
         statistics=series.statistics if series else (),
-        detectors=series.detector_views() if series else (),
+        detectors=series.watch.views() if series else (),
     )
 
 

@@ -107,7 +107,7 @@ def compile_mapping(mapping: TopicMapping, topic: str) -> Compiled:
     used = {"tags"}
     for field in FIELDS:
         source: Source = getattr(mapping, field) or Source("path", field)
-        getters.append((field, _getter(source, topic)))
+        getters.append((field, _getter(source, topic, as_json=field in _JSON_IN_HEADERS)))
         if source.by == "path":
             used |= {str(source.what), str(source.what).partition(".")[0]}
     where = "features" if mapping.features is None else mapping.features
@@ -127,14 +127,16 @@ def compile_mapping(mapping: TopicMapping, topic: str) -> Compiled:
 
 
 _NOWHERE: Final = object()
+_JSON_IN_HEADERS: Final = frozenset({"time", "prediction", "label"})
+"""A header is text, and so are names; these may be numbers."""
 
 
-def _getter(source: Source, topic: str) -> Getter:
+def _getter(source: Source, topic: str, *, as_json: bool) -> Getter:
     what = str(source.what)
     if source.by == "path":
         return _path(what)
     if source.by == "header":
-        return lambda _, headers: _header(headers, what)
+        return lambda _, headers: _header(headers, what, as_json=as_json)
     constant: object = source.what
     if source.by == "topic":
         found = re.search(what, topic)
@@ -162,17 +164,18 @@ def _path(path: str) -> Getter:
     return get
 
 
-def _header(headers: Headers | None, name: str) -> object:
-    """The last header of that name. One that reads as a JSON number, true, false or null is that; else it is text."""
+def _header(headers: Headers | None, name: str, *, as_json: bool) -> object:
+    """The text of the last header of that name; `as_json`: what it reads as, if that is a number, true, false, null."""
     for key, value in reversed(headers or ()):
         if key == name and value is not None:
             raw = value.encode() if isinstance(value, str) else value
-            try:
-                read = parse(raw)
-            except Refused:
-                read = _NOWHERE
-            if isinstance(read, int | float) or read is None:
-                return read
+            if as_json:
+                try:
+                    read = parse(raw)
+                except Refused:
+                    read = raw
+                if isinstance(read, int | float) or read is None:
+                    return read
             return raw.decode("utf-8", "replace")
     return _NOWHERE
 

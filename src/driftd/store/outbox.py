@@ -71,8 +71,7 @@ class Outbox:
     def due(self, receiver: str, now: float, limit: int) -> list[Delivery]:
         """What may be sent now (Unix seconds), in the order in which it was queued; at most one a subject."""
         select = (
-            "SELECT number, subjects, not_before FROM delivery"
-            " WHERE state = 'waiting' AND receiver = ? ORDER BY number"
+            "SELECT number, subjects, not_before FROM delivery WHERE state = 'waiting' AND receiver = ? ORDER BY number"
         )
         spoken_of: set[str] = set()
         chosen: list[int] = []
@@ -84,22 +83,17 @@ class Outbox:
                     if len(chosen) >= limit:
                         break
                 spoken_of.update(subjects)
-            rows = [
-                connection.execute(f"{_DELIVERY} WHERE number = ?", (number,)).fetchone() for number in chosen
-            ]
+            rows = [connection.execute(f"{_DELIVERY} WHERE number = ?", (number,)).fetchone() for number in chosen]
         return [_entry(row).delivery for row in rows]
 
     def sent(self, number: int) -> None:
         """It was accepted. The oldest of those that were sent are forgotten."""
         with self._change() as connection:
+            connection.execute("UPDATE delivery SET state = 'sent', last_error = '' WHERE number = ?", (number,))
             connection.execute(
-                "UPDATE delivery SET state = 'sent', last_error = '' WHERE number = ?", (number,)
-            )
-            connection.execute(
-                "WITH of AS (SELECT receiver AS name FROM delivery WHERE number = ?)"
-                " DELETE FROM delivery WHERE state = 'sent' AND receiver = (SELECT name FROM of)"
-                " AND number <= (SELECT number FROM delivery WHERE state = 'sent' AND receiver = (SELECT name FROM of)"
-                " ORDER BY number DESC LIMIT 1 OFFSET ?)",
+                "WITH mine AS (SELECT s.number FROM delivery AS s JOIN delivery AS d USING (receiver)"
+                " WHERE s.state = 'sent' AND d.number = ? ORDER BY s.number DESC)"
+                " DELETE FROM delivery WHERE number IN (SELECT number FROM mine LIMIT -1 OFFSET ?)",
                 (number, KEEP_SENT),
             )
 
@@ -107,8 +101,7 @@ class Outbox:
         """It waits on, until `not_before` (Unix seconds)."""
         with self._change() as connection:
             connection.execute(
-                "UPDATE delivery SET attempts = attempts + 1, not_before = ?, last_error = ?"
-                " WHERE number = ?",
+                "UPDATE delivery SET attempts = attempts + 1, not_before = ?, last_error = ? WHERE number = ?",
                 (not_before, error[:MAX_ERROR], number),
             )
 
@@ -116,8 +109,7 @@ class Outbox:
         """It will not be tried again, unless a person revives it."""
         with self._change() as connection:
             connection.execute(
-                "UPDATE delivery SET state = 'dead', attempts = attempts + 1, last_error = ?"
-                " WHERE number = ?",
+                "UPDATE delivery SET state = 'dead', attempts = attempts + 1, last_error = ? WHERE number = ?",
                 (error[:MAX_ERROR], number),
             )
 
@@ -169,9 +161,7 @@ class Outbox:
     def entries(self, state: State, limit: int = 1_000) -> list[Entry]:
         """The oldest first."""
         with self._use() as connection:
-            rows = connection.execute(
-                f"{_DELIVERY} WHERE state = ? ORDER BY number LIMIT ?", (state, limit)
-            ).fetchall()
+            rows = connection.execute(f"{_DELIVERY} WHERE state = ? ORDER BY number LIMIT ?", (state, limit)).fetchall()
         return [_entry(row) for row in rows]
 
     def show(self, number: int) -> Entry | None:

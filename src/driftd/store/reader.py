@@ -15,9 +15,7 @@ from driftd.store.commit import PaneRow
 from driftd.store.database import connect
 from driftd.store.schema import check, group_of
 
-_TRANSITION = (
-    "SELECT seq, id, type, model, version, kind, rule, severity, timestamp, body, explain FROM transition"
-)
+_TRANSITION = "SELECT seq, id, type, model, version, kind, rule, severity, timestamp, body, explain FROM transition"
 
 
 class Reader:
@@ -54,9 +52,7 @@ class Reader:
     def positions(self) -> dict[PartitionId, int]:
         """The next offset of each partition ever read."""
         select = "SELECT topic, partition, next_offset FROM position ORDER BY topic, partition"
-        return {
-            PartitionId(topic, number): offset for topic, number, offset in self._connection.execute(select)
-        }
+        return {PartitionId(topic, number): offset for topic, number, offset in self._connection.execute(select)}
 
     def transition(self, id: str) -> dict[str, Any] | None:  # noqa: A002 - it is called that everywhere
         """One transition: its columns, `body` as it was sent (bytes), `explain` as plain data. None: no such
@@ -70,9 +66,7 @@ class Reader:
         if model is None:
             rows = self._connection.execute(f"{_TRANSITION} ORDER BY seq DESC LIMIT ?", (limit,))
         else:
-            rows = self._connection.execute(
-                f"{_TRANSITION} WHERE model = ? ORDER BY seq DESC LIMIT ?", (model, limit)
-            )
+            rows = self._connection.execute(f"{_TRANSITION} WHERE model = ? ORDER BY seq DESC LIMIT ?", (model, limit))
         return [_transition(row) for row in rows]
 
     def panes(self, model: str, version: str, kind: str, start: int, end: int) -> Iterator[PaneRow]:
@@ -103,6 +97,4 @@ class Reader:
 
 def _transition(row: tuple[Any, ...]) -> dict[str, Any]:
     names = ("seq", "id", "type", "model", "version", "kind", "rule", "severity", "timestamp", "body")
-    return dict(zip(names, row[:-1], strict=True)) | {
-        "explain": msgspec.msgpack.decode(row[-1], strict=False)
-    }
+    return dict(zip(names, row[:-1], strict=True)) | {"explain": msgspec.msgpack.decode(row[-1], strict=False)}

@@ -40,9 +40,7 @@ class Store(Reader):
         self._encode = msgspec.msgpack.Encoder().encode
 
     @classmethod
-    def open(
-        cls, directory: Path, *, group: str, create: bool = True, clock: Callable[[], float] = time.time
-    ) -> Store:
+    def open(cls, directory: Path, *, group: str, create: bool = True, clock: Callable[[], float] = time.time) -> Store:
         """Takes the directory, makes or migrates the tables.
 
         `clock` (Unix seconds) stamps when a delivery was queued, and nothing else. Raises StoreError when
@@ -53,9 +51,7 @@ class Store(Reader):
             try:
                 directory.mkdir(parents=True, exist_ok=True)
             except OSError as error:
-                raise StoreError(
-                    f"{directory} cannot be made ({error.strerror}): set state.directory"
-                ) from error
+                raise StoreError(f"{directory} cannot be made ({error.strerror}): set state.directory") from error
         elif not (directory / FILE).is_file():
             raise StoreError(f"{directory / FILE} does not exist: is state.directory right?")
         lock = DirectoryLock(directory)
@@ -104,9 +100,7 @@ class Store(Reader):
                 if commit.prune_panes_before is not None:
                     self._prune_panes(commit.prune_panes_before, PRUNE_AT_LEAST + 2 * len(commit.panes))
         except sqlite3.Error as error:
-            raise StoreError(
-                f"{self._place} cannot be written ({error}): nothing of this commit is stored"
-            ) from error
+            raise StoreError(f"{self._place} cannot be written ({error}): nothing of this commit is stored") from error
 
     def close(self) -> None:
         super().close()
@@ -124,7 +118,7 @@ class Store(Reader):
                 ) from error
 
     def _write_actions(self, actions: Iterable[tuple[Action, tuple[str, ...], bool]]) -> None:
-        """Each action once, whatever is committed twice; a receiver hears the old ones first, in one summary."""
+        """Each action once, even if committed twice; a receiver hears the old ones first, in a summary."""
         now = self._clock()
         fresh: list[tuple[str, Notice]] = []
         old: dict[str, list[Action]] = {}
@@ -182,9 +176,7 @@ class Store(Reader):
     def _write_inputs(self, inputs: Sequence[tuple[str, bytes]]) -> None:
         if inputs:
             self._connection.executemany("INSERT INTO input (name, body) VALUES (?, ?)", inputs)
-            self._connection.execute(
-                "DELETE FROM input WHERE seq <= (SELECT max(seq) FROM input) - ?", (KEEP_INPUTS,)
-            )
+            self._connection.execute("DELETE FROM input WHERE seq <= (SELECT max(seq) FROM input) - ?", (KEEP_INPUTS,))
 
     def _prune_panes(self, before: int, most: int) -> None:
         self._connection.execute(

@@ -1,0 +1,137 @@
+"""`driftd explain ID`: everything behind one transition, from the store of a running or stopped daemon."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+from driftd.core.action import rfc3339
+from driftd.core.event import KINDS
+from driftd.core.fault import UserError, printable
+from driftd.core.monitor import ClosedPane
+from driftd.settings.load import load
+from driftd.store.reader import Reader
+
+
+def main(config: Path, id_: str, output: Literal["text", "json"] = "text") -> int:
+    """Takes the id of a notification or of a request. Raises UserError for one that is not known."""
+    settings = load(config, os.environ)
+    with Reader.open_read_only(settings.state.directory) as reader:
+        found = reader.transition(id_)
+        if found is None:
+            raise UserError(
+                f"no transition has the id {id_!r}",
+                f"GET /api/v1/transitions lists them, as does the `id` of each notification ({settings.state.directory})",
+            )
+        document = {**found, "panes": _panes(reader, found)}
+    document["replay"] = _command(config, document)
+    if output == "json":
+        sys.stdout.write(json.dumps(document, ensure_ascii=False, allow_nan=False, default=_plain) + "\n")
+    else:
+        sys.stdout.write(_text(document))
+    return 0
+
+
+def _plain(value: object) -> object:
+    if isinstance(value, bytes):
+        return json.loads(value)
+    raise TypeError(type(value).__name__)
+
+
+def _panes(reader: Reader, found: Mapping[str, Any]) -> list[dict[str, object]]:
+    """The closed panes that the window was made of, with the offsets that their events came from."""
+    data = _body(found)["data"]
+    start, end = (_ms(data[key]) for key in ("window_start", "window_end"))
+    assert found["kind"] in KINDS
+    out: list[dict[str, object]] = []
+    for row in reader.panes(found["model"], found["version"], found["kind"], start, end):
+        pane, cover = ClosedPane.read(row.body)
+        out.append(
+            {"start": rfc3339(row.start), "end": rfc3339(row.end), "events": pane.events,
+             "offsets": {partition: list(span) for partition, span in sorted(cover.items())}}
+        )  # fmt: skip
+    return out
+
+
+def _body(found: Mapping[str, Any]) -> dict[str, Any]:
+    body = found["body"]
+    return json.loads(body) if isinstance(body, (bytes, str)) else body  # type: ignore[no-any-return]
+
+
+def _ms(text: str) -> int:
+    from datetime import datetime
+
+    return round(datetime.fromisoformat(text).timestamp() * 1000)
+
+
+def _command(config: Path, document: Mapping[str, Any]) -> str:
+    """What replays it, where the events are still on the broker."""
+    partitions = {name for pane in document["panes"] for name in pane["offsets"]}
+    topics = sorted({name.rpartition("[")[0] for name in partitions})
+    data = _body(document)["data"]
+    where = " ".join(f"kafka:{topic}" for topic in topics) or "EVENTS..."
+    return f"driftd replay --config {config} --until {data['window_end']} {where}"
+
+
+def _text(document: Mapping[str, Any]) -> str:
+    body = _body(document)
+    data, explain = body["data"], document["explain"]
+    lines = [
+        f"{body['type']}  {body['id']}",
+        f"model {data['model']}  version {data['version']}  kind {data['kind']}  rule {data['rule']}  {data['severity']}",
+        f"window {data['window_start']} to {data['window_end']}, {explain.get('window_events', '?')} events",
+        "",
+    ]
+    for signal in data["signals"]:
+        behind = explain.get("signals", {}).get(signal["signal"], {})
+        lines += _signal(signal, behind)
+    lines.append(f"panes ({len(document['panes'])} still in the store):")
+    for pane in document["panes"]:
+        spans = ", ".join(f"{p} {low}..{high - 1}" for p, (low, high) in pane["offsets"].items())
+        lines.append(f"  {pane['start']}  {pane['events']:>8} events  {spans}")
+    lines += ["", f"replay: {document['replay']}"]
+    return "".join(printable(line) + "\n" for line in lines)
+
+
+def _signal(signal: Mapping[str, Any], behind: Mapping[str, Any]) -> list[str]:
+    lines = [
+        f"{signal['signal']}  {signal.get('severity', '')}  {signal.get('statistic', '')}"
+        f"  value {_number(signal.get('value'))}  effect {_number(signal.get('effect'))}"
+        f"  threshold {_number(signal.get('threshold'))}  p {_number(signal.get('p_value'))}",
+        f"  n {signal.get('n', '?')} against {signal.get('reference_n', '?')}; alert {signal['alert_id']}",
+    ]
+    if "law" in behind:
+        lines.append(
+            f"  law {behind['law']} ({behind['replayed_windows']} replayed windows); level {_number(behind['level'])}"
+            f" of {_number(behind['look_level'])} a look; floor {_number(behind['floor'])}"
+        )
+        axis = behind["axis"]
+        lines.append(f"  reference {_shares(axis, behind['reference_counts'])}")
+        lines.append(f"  current   {_shares(axis, behind['current_counts'])}")
+    return [*lines, ""]
+
+
+def _shares(axis: Mapping[str, Any], counts: list[int]) -> str:
+    """Where the mass lies: the quartiles of a numeric axis, the largest categories of another."""
+    cells = counts[:-3]
+    total = sum(cells)
+    gaps = f"null {counts[-3]}, absent {counts[-2]}, bad {counts[-1]}"
+    if not total:
+        return f"no values; {gaps}"
+    if axis["type"] == "categorical":
+        names = [*axis["categories"], "OTHER", "NEW"]
+        top = sorted(zip(cells, names, strict=True), reverse=True)[:5]
+        return ", ".join(f"{name} {count / total:.1%}" for count, name in top if count) + f"; {gaps}"
+    bounds, seen, quartiles = axis["bounds"], 0, []
+    for i, count in enumerate(cells):
+        before, seen = seen, seen + count
+        quartiles += [bounds[min(i, len(bounds) - 1)] for q in (0.25, 0.5, 0.75) if before < q * total <= seen]
+    return "quartiles at most " + ", ".join(f"{q:.6g}" for q in quartiles) + f"; {gaps}"
+
+
+def _number(value: object) -> str:
+    return f"{value:.4g}" if isinstance(value, (int, float)) else "-"

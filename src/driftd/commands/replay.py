@@ -1,0 +1,137 @@
+"""`driftd replay`: the very same engine over recorded events, as fast as it goes. It sends nothing.
+
+One partition a file; arrival time is the running maximum of event time; the end of input closes everything. From Kafka
+(`kafka:TOPIC`) the partitions are the topic's own, up to the ends as they stand at the start.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Literal
+
+from driftd.app import decoder_for, references
+from driftd.core.action import Action, rfc3339
+from driftd.core.engine import Engine
+from driftd.core.event import Discovered, Kind, PartitionId
+from driftd.core.fault import UserError, printable
+from driftd.core.monitor import Outcome
+from driftd.core.profile import profile
+from driftd.files.events import EventOptions, open_events
+from driftd.kafka.block import Cutter, RecordRun
+from driftd.kafka.decode import Decoder
+from driftd.kafka.recorded import read_topic
+from driftd.settings.load import load
+from driftd.settings.schema import Settings
+
+
+class Replay:
+    """An engine over recorded events, and the decoder that learns its grids."""
+
+    def __init__(self, settings: Settings, kinds: dict[PartitionId, tuple[Kind, ...]]) -> None:
+        spec = settings.spec()
+        self.engine = Engine(spec, references(spec))
+        self.decoder: Decoder = decoder_for(settings, {p.topic for p in kinds})
+        self.engine.apply(Discovered(kinds))
+        self.refused: dict[str, int] = {}
+        self.records = 0
+        self._teach({(name, kind) for name, monitor in self.engine.monitors.items() for kind in monitor.grids})
+
+    def read(self, run: RecordRun) -> list[Action]:
+        """One block."""
+        block = self.decoder.decode(run.partition, run)
+        self.records += block.records
+        found = profile(block, self.engine.plans, self.engine.default_plan)
+        for refusal in found.refused:
+            self.refused[refusal.reason] = self.refused.get(refusal.reason, 0) + 1
+        return self._follow(self.engine.apply(found))
+
+    def finish(self) -> list[Action]:
+        return self._follow(self.engine.finish())
+
+    def _follow(self, outcome: Outcome) -> list[Action]:
+        self._teach({(model, kind) for model, kind, _ in outcome.grids})
+        return outcome.actions
+
+    def _teach(self, grids: set[tuple[str, Kind]]) -> None:
+        for model, kind in sorted(grids):
+            self.decoder.learn_types(model, kind, self.engine.monitors[model].types(kind))
+
+
+def main(
+    config: Path,
+    events: list[str],
+    output: Literal["text", "json"] = "text",
+    options: EventOptions | None = None,
+    since: int | None = None,
+    until: int | None = None,
+) -> int:
+    """Prints each transition that would have been sent. Raises UserError."""
+    settings = load(config, os.environ)
+    runs, kinds = _open(settings, events, options or EventOptions(), since, until)
+    replay = Replay(settings, kinds)
+    for run in runs:
+        for action in replay.read(run):
+            _print(action, output)
+    for action in replay.finish():
+        _print(action, output)
+    if replay.refused:
+        reasons = ", ".join(f"{reason} {count}" for reason, count in sorted(replay.refused.items()))
+        sys.stderr.write(f"{sum(replay.refused.values())} of {replay.records} records could not be counted: {reasons}\n")
+    return 0
+
+
+def _open(
+    settings: Settings, events: list[str], options: EventOptions, since: int | None, until: int | None
+) -> tuple[Iterator[RecordRun], dict[PartitionId, tuple[Kind, ...]]]:
+    """The blocks of all inputs, and the partitions with the kinds that they may carry."""
+    topics = [text.removeprefix("kafka:") for text in events if text.startswith("kafka:")]
+    files = [Path(text) for text in events if not text.startswith("kafka:")]
+    if topics and files:
+        raise UserError("events come from files or from Kafka, not from both", "run replay twice")
+    if topics:
+        return read_topic(settings.kafka.client_config(), topics, settings.kafka.topics.kinds, since, until)
+    kinds: dict[PartitionId, tuple[Kind, ...]] = {
+        PartitionId(f"file:{path.name}", number): ("prediction", "features", "label") for number, path in enumerate(files)
+    }
+    cuts = [_cut(partition, path, options) for partition, path in zip(kinds, files, strict=True)]
+    return _by_time(cuts), kinds
+
+
+def _cut(partition: PartitionId, path: Path, options: EventOptions) -> Iterator[RecordRun]:
+    """A file as the blocks of one partition, its Kafka timestamps the running maximum of event time."""
+    cutter = Cutter(partition)
+    for records in open_events(path, options):
+        cutter.add(records)
+        while (run := cutter.cut()) is not None:
+            yield run
+    if (rest := cutter.flush()) is not None:
+        yield rest
+
+
+def _by_time(cuts: list[Iterator[RecordRun]]) -> Iterator[RecordRun]:
+    """Blocks of several files, always of the one that is furthest behind, so that none runs ahead."""
+    heads = {i: run for i, cut in enumerate(cuts) if (run := next(cut, None)) is not None}
+    while heads:
+        i = min(heads, key=lambda i: (heads[i].timestamps[0], i))
+        yield heads.pop(i)
+        if (run := next(cuts[i], None)) is not None:
+            heads[i] = run
+
+
+def _print(action: Action, output: Literal["text", "json"]) -> None:
+    if output == "json":
+        sys.stdout.write(action.body().decode() + "\n")
+        return
+    what = action.type.removeprefix("driftd.")
+    head = f"{rfc3339(action.timestamp)}  {what:<18} {action.model} {action.version}  {action.rule} {action.severity}"
+    signals = action.data["signals"]
+    assert isinstance(signals, list)
+    parts = []
+    for signal in signals:
+        effect, threshold = signal.get("effect"), signal.get("threshold")
+        shown = f" {effect:.3g} (threshold {threshold:.3g})" if effect is not None and threshold is not None else ""
+        parts.append(f"{signal['signal']}{shown}")
+    sys.stdout.write(printable(f"{head}  {', '.join(parts)}") + "\n")

@@ -1,0 +1,236 @@
+"""The rules on windows: effect against thresholds, evidence against the budget's level, streaks, alerts.
+
+One evaluation looks at every signal of the window at once, because the level of a test depends on how many there are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from driftd.core.alert import Alert, Look, Output
+from driftd.core.budget import holm, look_level
+from driftd.core.finding import Finding, Origin, Subject, finding, rounded
+from driftd.core.judge import STATISTICS, Judgement, judge
+from driftd.core.pane import Ints
+from driftd.core.reference import Reference
+from driftd.core.spec import Model, Severity, WindowRule
+from driftd.core.view import SignalState, StatisticView
+from driftd.core.window import Span
+
+CALM = 0.8
+"""Below this share of its lowest threshold an effect is calm."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Evaluation:
+    """One window judged: what all rules of the evaluation look at."""
+
+    span: Span
+    reference: Reference
+    counts: Ints
+    found: Judgement
+
+
+class Evaluator:
+    """The window rules of one (model, version, kind) with the alerts that they keep, by (rule, signal)."""
+
+    def __init__(self, origin: Origin, model: Model) -> None:
+        self.origin, self.model = origin, model
+        self.alerts: dict[tuple[str, str], Alert] = {}
+        self.statistics: tuple[StatisticView, ...] = ()
+
+    def evaluate(self, span: Span, reference: Reference, counts: Ints, panes: list[list[int]]) -> list[Finding]:
+        """Judge one window. `panes`: what it is made of, for the explanation."""
+        found = judge(reference, counts, self.model.window.min_samples)
+        evaluation = Evaluation(span, reference, counts, found)
+        explain = {"window_level": span.level, "window_events": span.events, "panes": panes}
+        out: list[Finding] = []
+        views: list[StatisticView] = []
+        for rule in self.model.window_rules:
+            findings, rule_views = self._rule(rule, evaluation, explain)
+            out += findings
+            views += rule_views
+        self.statistics = tuple(views)
+        return out
+
+    def _rule(
+        self, rule: WindowRule, e: Evaluation, explain: Mapping[str, object]
+    ) -> tuple[list[Finding], list[StatisticView]]:
+        grid = e.reference.grid
+        rows = [STATISTICS.index(name) for name in rule.statistics]
+        signals = [i for i, name in enumerate(grid.names) if rule.on is None or name in rule.on]
+        level, passed = self._levels(rule, e, rows, signals)
+        fired: list[Subject] = []
+        resolved: list[Subject] = []
+        views: list[StatisticView] = []
+        for i in signals:
+            name = grid.names[i]
+            enough = [s for s in rows if e.found.enough[s, i]]
+            alert = self.alerts.get((rule.name, name))
+            if enough:
+                alert = alert or Alert()
+                worst, output = self._look(rule, e, i, enough, passed, alert)
+                if output == "firing" and alert.alert_id is None:
+                    alert.alert_id = self.origin.alert_id(rule.name, name, e.span.end)
+                if output is not None:
+                    subject = _subject(rule, e, i, worst, passed.get((i, worst), level), level, alert)
+                    (fired if output == "firing" else resolved).append(subject)
+                if output == "resolved":
+                    alert.forget()
+                self._keep((rule.name, name), alert)
+            views += [_view(rule, e, i, s, alert, passed.get((i, s), level)) for s in rows]
+        window = (e.span.start, e.span.end)
+        return [
+            *finding("resolved", rule.name, window, resolved, "calm", explain),
+            *finding("firing", rule.name, window, fired, "", explain),
+        ], views
+
+    def _levels(
+        self, rule: WindowRule, e: Evaluation, rows: Sequence[int], signals: Sequence[int]
+    ) -> tuple[float, dict[tuple[int, int], float]]:
+        """The level of the whole look; and for each (signal, statistic) whose p-value passed, the level it passed at."""
+        tests = [(i, s) for i in signals for s in rows if e.found.enough[s, i]]
+        # What can never be judged (a new category of a number) is no test; what lacks data today is one all the same.
+        possible = sum(
+            1 for i in signals for s in rows if s != STATISTICS.index("new_rate") or e.reference.grid.new_codes[i] >= 0
+        )
+        level = look_level(rule.false_alarms_per_year, self.model.window.length, len(self.model.window_rules))
+        levels = holm([float(e.found.p_value[s, i]) for i, s in tests], level, max(possible, 1))
+        return level, {test: own for test, own in zip(tests, levels, strict=True) if own is not None}
+
+    def _look(
+        self,
+        rule: WindowRule,
+        e: Evaluation,
+        i: int,
+        enough: Sequence[int],
+        passed: Mapping[tuple[int, int], float],
+        alert: Alert,
+    ) -> tuple[int, Output]:
+        """Take this evaluation of one signal in; and the statistic that is furthest beyond its threshold."""
+        holds: set[Severity] = set()
+        at_once, calm = False, True
+        for s in enough:
+            effect, p = float(e.found.effect[s, i]), float(e.found.p_value[s, i])
+            warning, critical = _thresholds(rule, float(e.found.floor[s, i]))
+            own = passed.get((i, s))
+            if own is not None and effect >= warning:
+                holds.add("warning")
+            if own is not None and critical is not None and effect >= critical:
+                holds.add("critical")
+                at_once = at_once or p <= own * own
+            calm = calm and effect < CALM * warning
+        # A statistic that passed its level is worse than one that did not, however large the other's effect is.
+        worst = max(enough, key=lambda s: ((i, s) in passed, _excess(rule, e.found, s, i)))
+        return worst, alert.look(Look(e.span.start, e.span.end, frozenset(holds), at_once, calm), rule.persist)
+
+    def _keep(self, key: tuple[str, str], alert: Alert) -> None:
+        if alert.idle:
+            self.alerts.pop(key, None)
+        else:
+            self.alerts[key] = alert
+
+    def insufficient(self, span: Span, reference: Reference) -> None:
+        """Too little data, even in the longest window: a state of its own. Streaks are held, alerts stand."""
+        views: list[StatisticView] = []
+        for rule in self.model.window_rules:
+            for name in reference.grid.names:
+                if rule.on is None or name in rule.on:
+                    views += [self._blind(rule, name, s, span, reference) for s in rule.statistics]
+        self.statistics = tuple(views)
+
+    def _blind(self, rule: WindowRule, name: str, statistic: str, span: Span, reference: Reference) -> StatisticView:
+        alert = self.alerts.get((rule.name, name))
+        state: SignalState = "firing" if alert and alert.state == "firing" else "insufficient_data"
+        return StatisticView(
+            name, rule.name, statistic, state, alert.severity if alert else None, None, None, rule.warning,
+            rule.critical, None, span.events, reference.events, (), alert.alert_id if alert else None,
+            alert.since if alert else None,
+        )  # fmt: skip
+
+
+def _thresholds(rule: WindowRule, floor: float) -> tuple[float, float | None]:
+    return max(rule.warning, floor), None if rule.critical is None else max(rule.critical, floor)
+
+
+def _excess(rule: WindowRule, found: Judgement, s: int, i: int) -> float:
+    return float(found.effect[s, i]) / max(_thresholds(rule, float(found.floor[s, i]))[0], 1e-12)
+
+
+def _subject(rule: WindowRule, e: Evaluation, i: int, s: int, own: float, level: float, alert: Alert) -> Subject:
+    assert alert.alert_id is not None
+    assert alert.severity is not None
+    grid, found = e.reference.grid, e.found
+    warning, critical = _thresholds(rule, float(found.floor[s, i]))
+    threshold = critical if alert.severity == "critical" and critical is not None else warning
+    fields = {
+        "signal": grid.names[i],
+        "alert_id": alert.alert_id,
+        "severity": alert.severity,
+        "statistic": STATISTICS[s],
+        "value": rounded(found.value[s, i]),
+        "effect": rounded(found.effect[s, i]),
+        "threshold": rounded(threshold),
+        "p_value": rounded(found.p_value[s, i]),
+        "n": int(found.n[s, i]),
+        "reference_n": int(found.reference_n[s, i]),
+        "streak": alert.streak,
+        "flags": list(_flags(rule, found, i, s, own)),
+    }
+    first, last = int(grid.first[i]), int(grid.first[i + 1])
+    explain = {
+        "axis": grid.axes[i].plain(),
+        "current_counts": e.counts[first:last].tolist(),
+        "reference_counts": e.reference.counts[first:last].tolist(),
+        "law": "replayed" if found.windows[i] >= 2 else "independent",  # noqa: PLR2004 - a variance needs two
+        "replayed_windows": int(found.windows[i]),
+        "level": own,
+        "look_level": level,
+        "warning": rounded(warning),
+        "critical": rounded(critical) if critical is not None else None,
+        "floor": rounded(found.floor[s, i]),
+    }
+    rank = float(found.effect[s, i]) / threshold if threshold > 0 else float(found.effect[s, i])
+    return Subject(grid.names[i], alert.alert_id, alert.severity, rank, fields, explain)
+
+
+def _flags(rule: WindowRule, found: Judgement, i: int, s: int, level: float) -> tuple[str, ...]:
+    out = []
+    if found.windows[i] < 2:  # noqa: PLR2004 - a variance needs two
+        out.append("uncalibrated")
+    elif level < 1 / found.windows[i]:
+        out.append("extrapolated")
+    if found.short[i]:
+        out.append("short_replay")
+    if found.floor[s, i] > rule.warning:
+        out.append("noisy")
+    return tuple(out)
+
+
+def _view(rule: WindowRule, e: Evaluation, i: int, s: int, alert: Alert | None, level: float) -> StatisticView:
+    found = e.found
+    enough = bool(found.enough[s, i])
+    warning, critical = _thresholds(rule, float(found.floor[s, i]))
+    state: SignalState = "insufficient_data"
+    if alert is not None and alert.state == "firing":
+        state = "firing"
+    elif enough:
+        state = "pending" if alert is not None and alert.state == "pending" else "ok"
+    return StatisticView(
+        e.reference.grid.names[i],
+        rule.name,
+        STATISTICS[s],
+        state,
+        alert.severity if alert is not None else None,
+        rounded(found.value[s, i]) if enough else None,
+        rounded(found.effect[s, i]) if enough else None,
+        rounded(warning),
+        rounded(critical) if critical is not None else None,
+        rounded(found.p_value[s, i]) if enough else None,
+        int(found.n[s, i]),
+        int(found.reference_n[s, i]),
+        _flags(rule, found, i, s, level) if enough else (),
+        alert.alert_id if alert is not None else None,
+        alert.since if alert is not None else None,
+    )

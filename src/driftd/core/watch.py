@@ -1,0 +1,136 @@
+"""The rules on sequential detectors. A detector lives as long as its (model, version, kind) and is fed the merged
+one-second slices of every closed pane, in event order; so what it says does not depend on how many partitions there are.
+
+The time of a change is the end of the pane that fed it.
+"""
+
+from __future__ import annotations
+
+from driftd.core.alert import Alert
+from driftd.core.detector import Adwin, Change, from_fixed
+from driftd.core.finding import Finding, Origin, Subject, finding, rounded
+from driftd.core.grid import Grid, Numeric
+from driftd.core.pane import Pane
+from driftd.core.reference import Reference
+from driftd.core.spec import DetectorRule, Model
+from driftd.core.view import DetectorView, SignalState
+
+
+class Watch:
+    """The detectors of one (model, version, kind), by (rule, signal), with the alerts that they keep."""
+
+    def __init__(self, origin: Origin, model: Model, grid: Grid) -> None:
+        self.origin, self.model, self.grid = origin, model, grid
+        self.detectors: dict[tuple[str, str], Adwin] = {}
+        self.alerts: dict[tuple[str, str], Alert] = {}
+        self.last_change: dict[tuple[str, str], tuple[int, float]] = {}
+        """Pane end and effect of the newest change that was large enough."""
+
+    def close(self, end: int, pane: Pane, reference: Reference) -> list[Finding]:
+        """A pane closed: feed it, and say what changed."""
+        out: list[Finding] = []
+        for rule in self.model.detector_rules:
+            out += self._rule(rule, end, pane, reference)
+        return out
+
+    def _rule(self, rule: DetectorRule, end: int, pane: Pane, reference: Reference) -> list[Finding]:
+        fired: list[Subject] = []
+        resolved: list[Subject] = []
+        for name in rule.on:
+            i = self.grid.index.get(name)
+            if i is None or not self.grid.numeric[i]:
+                continue
+            key = (rule.name, name)
+            detector = self.detectors.setdefault(key, Adwin(delta=rule.delta))
+            deviation = float(reference.deviations()[i])
+            change = _feed(detector, pane, i, rule, deviation)
+            alert = self.alerts.get(key) or Alert()
+            if change is not None:
+                effect = change.difference / deviation
+                self.last_change[key] = (end, effect)
+                if alert.take("due", end) == "firing":
+                    alert.severity = rule.severity
+                    alert.alert_id = self.origin.alert_id(rule.name, name, end)
+                    fired.append(self._subject(rule, i, change, effect, alert, reference))
+            elif alert.state == "firing" and end >= self.last_change[key][0] + rule.resolve_after:
+                resolved.append(self._subject(rule, i, None, self.last_change[key][1], alert, reference))
+                alert.take("calm", end)
+                alert.forget()
+            if alert.idle:
+                self.alerts.pop(key, None)
+            else:
+                self.alerts[key] = alert
+        window = (end - self.model.window.every, end)
+        explain = {"window_level": 0, "window_events": pane.events, "panes": [[end, pane.events]]}
+        return [
+            *finding("resolved", rule.name, window, resolved, "calm", explain),
+            *finding("firing", rule.name, window, fired, "", explain),
+        ]
+
+    def _subject(
+        self, rule: DetectorRule, i: int, change: Change | None, effect: float, alert: Alert, reference: Reference
+    ) -> Subject:
+        assert alert.alert_id is not None
+        assert alert.severity is not None
+        axis = self.grid.axes[i]
+        assert isinstance(axis, Numeric)
+        detector = self.detectors[rule.name, axis.name]
+        fields: dict[str, object] = {
+            "signal": axis.name,
+            "alert_id": alert.alert_id,
+            "severity": alert.severity,
+            "statistic": rule.detector,
+            "value": rounded((change.after if change else detector.estimate) * axis.scale + axis.centre),
+            "effect": rounded(effect),
+            "threshold": rule.min_effect,
+            "p_value": None,
+            "n": change.n_after if change else detector.width,
+            "reference_n": reference.events,
+            "streak": 1,
+            "flags": [],
+        }
+        if change is not None:
+            fields["before"] = rounded(change.before * axis.scale + axis.centre)
+            fields["after"] = rounded(change.after * axis.scale + axis.centre)
+            fields["direction"] = "up" if change.difference > 0 else "down"
+        explain = {"delta": rule.delta, "width": detector.width, "changes": detector.changes}
+        rank = abs(effect) / max(rule.min_effect, 1e-9)
+        return Subject(axis.name, alert.alert_id, alert.severity, rank, fields, explain)
+
+    def views(self) -> tuple[DetectorView, ...]:
+        out = []
+        for (rule, signal), detector in sorted(self.detectors.items()):
+            alert = self.alerts.get((rule, signal))
+            change = self.last_change.get((rule, signal))
+            firing = alert is not None and alert.state == "firing"
+            state: SignalState = "firing" if firing else "ok" if detector.width else "insufficient_data"
+            out.append(
+                DetectorView(
+                    signal,
+                    rule,
+                    state,
+                    alert.severity if alert else None,
+                    detector.estimate,
+                    detector.width,
+                    detector.changes,
+                    change[0] if change else None,
+                    rounded(change[1]) if change else None,
+                    alert.alert_id if alert else None,
+                )
+            )
+        return tuple(out)
+
+
+def _feed(detector: Adwin, pane: Pane, signal: int, rule: DetectorRule, deviation: float) -> Change | None:
+    """Feed a pane's slices in event order; the largest change that the rule asks for, if one was found."""
+    worst: Change | None = None
+    rows = pane.slices[pane.slices[:, 0] == signal]
+    for _, _, n, s1, s2 in rows.tolist():
+        change = detector.insert(n, *from_fixed(s1, s2))
+        if change is None or abs(change.difference) / deviation < rule.min_effect:
+            continue
+        if rule.direction != "both" and (change.difference > 0) != (rule.direction == "up"):
+            continue
+        if worst is None or abs(change.difference) > abs(worst.difference):
+            worst = change
+    return worst

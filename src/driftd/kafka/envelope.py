@@ -1,0 +1,225 @@
+"""The envelope of an event: everything but its features, which are left as bytes until the model is known.
+
+Two readers with one outcome. The fast one is a typed struct and accepts only what is right in every part. What it
+does not accept is read by the exact one, which says what is wrong, or leaves out only what is wrong.
+
+Nothing is skipped unread: keys that are not in the contract become fields of the struct when they are first met, so
+that they are counted exactly, at the cost of a field.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from typing import Annotated, Final, cast
+
+import msgspec
+from msgspec import UNSET, Raw, UnsetType
+
+from driftd.core.event import Mark
+from driftd.kafka.reasons import Reason, Refused
+from driftd.kafka.strict import finite, parse
+
+LATEST_MS: Final = (1 << 63) // 1_000_000
+"""In 2262: the last millisecond that 64 bits of nanoseconds can tell, which is what most who read our times use."""
+
+_EXTRA_KEYS: Final = 64
+"""Keys not in the contract that the fast reader learns; with more distinct ones, records take the exact reader."""
+_LONGEST_SHALLOW: Final = 100
+"""Shorter values cannot nest deeper than is allowed."""
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_MILLISECOND: Final = timedelta(milliseconds=1)
+
+Aware = Annotated[datetime, msgspec.Meta(tz=True)]
+Tags = dict[str, str | int | float | bool | None]
+
+
+class Score(msgspec.Struct, gc=False, forbid_unknown_fields=True):
+    """The object form of a prediction. The exact reader also puts `Mark.BAD` where a type is wrong."""
+
+    score: float | None | UnsetType = UNSET
+    class_: str | bool | int | None | UnsetType = msgspec.field(default=UNSET, name="class")
+
+
+class Envelope(msgspec.Struct, gc=False, forbid_unknown_fields=True):
+    """`features` is Raw from the fast reader (empty: none), a dict or None from the exact one."""
+
+    model: str | None = None
+    version: str | int | None = None
+    kind: str | None = None
+    time: Aware | int | float | None = None
+    features: Raw = Raw()
+    prediction: float | bool | str | Score | None | UnsetType = UNSET
+    label: float | bool | str | None | UnsetType = UNSET
+    tags: Tags | None = None
+    id: str | int | float | None = None
+
+
+KEYS: Final = frozenset(Envelope.__struct_encode_fields__)
+
+
+class NativeReader:
+    """Reads envelopes of the native form. `fast` changes when a new key is learned: ask for it again after `exact`."""
+
+    def __init__(self) -> None:
+        self._extras: list[str] = []
+        self.fast: Callable[[bytes], Envelope] = msgspec.json.Decoder(Envelope).decode
+
+    @property
+    def learned(self) -> bool:
+        """Whether events of the fast reader may have unknown keys: `unknown_keys` must be asked."""
+        return bool(self._extras)
+
+    def exact(self, value: bytes | None) -> tuple[Envelope, int]:
+        """The event and how many unknown keys it has; raises Refused."""
+        record = parse_object(value)
+        unknown = record.keys() - KEYS
+        if unknown:
+            self._learn(unknown)
+        return envelope_of(record), len(unknown)
+
+    def unknown_keys(self, event: Envelope) -> int:
+        """How many keys of a fast reader's event are not in the contract; -1 if one of them needs the exact reader."""
+        count = 0
+        for i in range(len(self._extras)):
+            raw: Raw = getattr(event, f"extra_{i}", _NO_RAW)
+            if len(raw):
+                count += 1
+                if not sound(raw):
+                    return -1
+        return count
+
+    def _learn(self, keys: set[str]) -> None:
+        room = _EXTRA_KEYS - len(self._extras)
+        new = sorted(keys - set(self._extras))[:room]
+        if not new:
+            return
+        self._extras += new
+        rename = {f"extra_{i}": key for i, key in enumerate(self._extras)}
+        struct = msgspec.defstruct(
+            "EnvelopeWithExtras",
+            [(field, Raw, Raw()) for field in rename],
+            bases=(Envelope,),
+            rename=rename,
+            gc=False,
+            forbid_unknown_fields=True,
+        )
+        self.fast = cast("Callable[[bytes], Envelope]", msgspec.json.Decoder(struct).decode)
+
+
+_NO_RAW: Final = Raw()
+
+
+def sound(raw: Raw) -> bool:
+    """Whether bytes that the fast reader skipped are UTF-8 and not nested too deep; their grammar it has checked."""
+    value = bytes(raw)
+    if len(value) > _LONGEST_SHALLOW and value.count(b"[") + value.count(b"{") > _LONGEST_SHALLOW // 2:
+        return False
+    try:
+        value.decode("utf-8")
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+def parse_object(value: bytes | None) -> dict[str, object]:
+    """A record's value as an object; raises Refused."""
+    if not value:
+        raise Refused(Reason.EMPTY)
+    record = parse(value)
+    if not isinstance(record, dict):
+        raise Refused(Reason.NOT_OBJECT)
+    return record
+
+
+def envelope_of(record: dict[str, object]) -> Envelope:
+    """The envelope of a generic object of the native form; raises Refused where a field that must be right is not."""
+    get = record.get
+    model, kind = get("model"), get("kind")
+    if model is not None and not isinstance(model, str):
+        raise Refused(Reason.NAME, "model is not a string")
+    if kind is not None and not isinstance(kind, str):
+        raise Refused(Reason.KIND, "kind is not a string")
+    features = get("features")
+    if features is not None and not isinstance(features, dict):
+        raise Refused(Reason.FEATURES, "features is not an object")
+    event = Envelope(
+        model=model,
+        version=_version(get("version")),
+        kind=kind,
+        time=_time(get("time")),
+        prediction=_prediction(get("prediction", UNSET)),
+        label=cast("float", _scalar(get("label", UNSET))),
+        tags=_tags(get("tags")),
+    )
+    event.features = cast("Raw", features)
+    return event
+
+
+def event_time(event: Envelope, fallback: int) -> int:
+    """Milliseconds since the epoch; `fallback`, the Kafka timestamp, if the event has none. Raises Refused."""
+    time = event.time
+    if time is None:
+        ms = fallback
+    elif isinstance(time, datetime):
+        ms = (time - _EPOCH) // _MILLISECOND
+    elif isinstance(time, int):
+        ms = time
+    elif time.is_integer():
+        ms = int(time)
+    else:
+        raise Refused(Reason.TIME, "not a whole number of milliseconds")
+    if 0 <= ms <= LATEST_MS:
+        return ms
+    raise Refused(Reason.TIME, "neither the event nor the record has one" if time is None else "outside 1970 to 2262")
+
+
+def is_backfill(event: Envelope) -> bool:
+    """Whether the tag `driftd.backfill` says true."""
+    return event.tags is not None and event.tags.get("driftd.backfill") in (True, "true")
+
+
+def _version(value: object) -> str | int | None:
+    if value is None or isinstance(value, str) or (isinstance(value, int) and not isinstance(value, bool)):
+        return value
+    if isinstance(value, float) and value.is_integer():
+        return int(value)
+    raise Refused(Reason.NAME, "version is neither a string nor an integer")
+
+
+def _time(value: object) -> datetime | int | float | None:
+    if isinstance(value, str):
+        try:
+            return msgspec.convert(value, Aware)
+        except msgspec.ValidationError:
+            raise Refused(Reason.TIME, "not RFC 3339 with an offset") from None
+    if value is None or (isinstance(value, int | float) and not isinstance(value, bool)):
+        return value
+    raise Refused(Reason.TIME, "neither a string nor a number")
+
+
+def _scalar(value: object) -> object:
+    """A number as float, a string, a bool or None as it is; BAD for anything else."""
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        return float(value) if finite(value) else Mark.BAD
+    return value if value is None or value is UNSET or isinstance(value, str | bool) else Mark.BAD
+
+
+def _prediction(value: object) -> float | bool | str | Score | None | UnsetType:
+    if not isinstance(value, dict):
+        return cast("float", _scalar(value))
+    score = _scalar(value.get("score", UNSET))
+    if isinstance(score, str | bool):
+        score = Mark.BAD
+    return Score(cast("float", score), cast("str", _class(value.get("class", UNSET))))
+
+
+def _class(value: object) -> object:
+    if isinstance(value, float):
+        return int(value) if value.is_integer() else Mark.BAD
+    return value if value is None or value is UNSET or isinstance(value, str | bool | int) else Mark.BAD
+
+
+def _tags(value: object) -> Tags | None:
+    """Tags of a wrong form say nothing that is needed, and do no harm."""
+    return value if isinstance(value, dict) else None

@@ -1,0 +1,228 @@
+"""Poll, profile, apply, commit, deliver: the daemon's one loop, in one thread.
+
+What leaves the process leaves after the commit that made it durable; what was read is passed only by that commit. So a
+kill at any instant repeats work and nothing else. A full outbox or a partition far ahead pauses reading, never polling.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+import structlog
+
+from driftd.core.action import Action
+from driftd.core.engine import Engine
+from driftd.core.event import Block, Discovered, Kind, PartitionId, Tick
+from driftd.core.fault import UserError
+from driftd.core.monitor import ClosedPane, Outcome
+from driftd.core.profile import profile
+from driftd.core.spec import SECOND
+from driftd.core.view import ReceiverView, Runtime
+from driftd.http.published import Published
+from driftd.kafka.block import RecordRun
+from driftd.kafka.dead_letters import DeadLetters, PoisonGuard
+from driftd.kafka.decode import Decoder
+from driftd.kafka.source import Source
+from driftd.store.commit import Commit, PaneRow
+from driftd.store.store import Store
+
+_log = structlog.get_logger(__name__)
+
+COMMIT_BOUNDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
+RECORDS_A_COMMIT = 500_000
+PUBLISH_EVERY_S = 1.0
+POLL_S = 0.1
+
+
+@dataclass(slots=True)
+class Pending:
+    """What follows from what was read since the last commit."""
+
+    actions: list[Action] = field(default_factory=list)
+    panes: list[ClosedPane] = field(default_factory=list)
+    inputs: list[tuple[str, object]] = field(default_factory=list)
+    positions: dict[PartitionId, int] = field(default_factory=dict)
+    records: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """How often to commit, in seconds; how old a transition may be to be told alone, how long panes are kept, in ms."""
+
+    commit_every_s: float
+    notify_max_age: int
+    keep_panes: int
+    max_skew: int
+
+
+class Loop:
+    """Everything it needs is handed in; `app` builds it."""
+
+    def __init__(
+        self,
+        *,
+        source: Source,
+        decoder: Decoder,
+        engine: Engine,
+        store: Store,
+        dead_letters: DeadLetters,
+        published: Published,
+        receivers_for: Callable[[Action], tuple[str, ...]],
+        wake: Callable[[], None],
+        receiver_views: Callable[[], Sequence[ReceiverView]],
+        outbox_full: Callable[[], bool],
+        pace: Pace,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self.source, self.decoder, self.engine, self.store = source, decoder, engine, store
+        self.dead_letters, self.published, self.pace = dead_letters, published, pace
+        self.receivers_for, self.wake = receivers_for, wake
+        self.receiver_views, self.outbox_full = receiver_views, outbox_full
+        self.clock = clock
+        self.guard = PoisonGuard()
+        self.pending = Pending()
+        self.paused: frozenset[PartitionId] = frozenset()
+        self.runtime = Runtime()
+        self.commits: list[int] = [0] * (len(COMMIT_BOUNDS) + 1)
+        self.commit_seconds = 0.0
+        self.blocks = self.ticks = self.bytes_read = 0
+        self.last_commit: float | None = None
+
+    def run(self, stop: threading.Event) -> None:
+        """Until `stop` is set. Raises UserError where going on would be wrong (mostly poison, a fatal broker error)."""
+        self._teach({(name, kind) for name, m in self.engine.monitors.items() for kind in m.grids})
+        next_commit = next_publish = time.monotonic()
+        try:
+            while not stop.is_set():
+                for read in self.source.poll(POLL_S):
+                    self._take(read)
+                now = time.monotonic()
+                if now >= next_commit or self.pending.actions or self.pending.records >= RECORDS_A_COMMIT:
+                    self.commit()
+                    next_commit = now + self.pace.commit_every_s
+                if now >= next_publish:
+                    self._hold_back()
+                    self.publish()
+                    next_publish = now + PUBLISH_EVERY_S
+            self.commit()
+            self.publish()
+        finally:
+            self.source.close()
+
+    # -- reading -----------------------------------------------------------------------------------------------------
+
+    def _take(self, read: RecordRun | Tick | Discovered) -> None:
+        if isinstance(read, RecordRun):
+            self._block(read)
+            return
+        if isinstance(read, Tick):
+            self.ticks += 1
+            arrivals = [[p.topic, p.number, at] for p, at in sorted(read.arrivals.items())]
+            self.pending.inputs.append(("tick", arrivals))
+        else:
+            rows = [[p.topic, p.number, list(kinds)] for p, kinds in sorted(read.partitions.items())]
+            self.pending.inputs.append(("discovered", rows))
+            _log.info("partitions_discovered", partitions=[str(p) for p in sorted(read.partitions)])
+        self._follow(self.engine.apply(read))
+
+    def _block(self, run: RecordRun) -> None:
+        block: Block = self.decoder.decode(run.partition, run)
+        found = profile(block, self.engine.plans, self.engine.default_plan)
+        self.blocks += 1
+        self.bytes_read += run.bytes
+        self.pending.records += block.records
+        for refusal in found.refused:
+            self.dead_letters.send(run, refusal)
+        poison = self.guard.check(found.partition, found.records, len(found.refused))
+        if poison:
+            raise UserError(poison, exit_code=1)
+        self._follow(self.engine.apply(found))
+        self.pending.positions[found.partition] = found.next
+
+    def _follow(self, outcome: Outcome) -> None:
+        self.pending.actions += outcome.actions
+        self.pending.panes += outcome.panes
+        if outcome.grids:
+            self._teach({(model, kind) for model, kind, _ in outcome.grids})
+
+    def _teach(self, grids: set[tuple[str, Kind]]) -> None:
+        """The decoder reads a model's signals by the types of its grid from now on."""
+        for model, kind in sorted(grids):
+            self.decoder.learn_types(model, kind, self.engine.monitors[model].types(kind))
+
+    # -- commit ------------------------------------------------------------------------------------------------------
+
+    def commit(self) -> None:
+        """Make durable what was read and what follows from it; then, and only then, let it out."""
+        pending, self.pending = self.pending, Pending()
+        rows = dict(self.engine.changes())
+        rows["greatest"] = self.source.greatest
+        oldest_told = self.clock() * 1000 - self.pace.notify_max_age
+        newest = max((pane.end for pane in pending.panes), default=None)
+        self.dead_letters.flush()
+        began = time.monotonic()
+        self.store.commit(
+            Commit(
+                rows=rows,
+                positions=pending.positions,
+                panes=[PaneRow(p.model, p.version, p.kind, p.start, p.end, p.body()) for p in pending.panes],
+                actions=[(a, self.receivers_for(a), a.timestamp < oldest_told) for a in pending.actions],
+                inputs=pending.inputs,
+                prune_panes_before=newest - self.pace.keep_panes if newest is not None else None,
+            )
+        )
+        self._timed(time.monotonic() - began)
+        if pending.actions:
+            self.wake()
+        if pending.positions:
+            self.source.commit(pending.positions)
+        for action in pending.actions:
+            _log.info("transition", type=action.type, id=action.id, model=action.model, version=action.version, rule=action.rule)
+
+    def _timed(self, seconds: float) -> None:
+        self.commit_seconds += seconds
+        self.last_commit = self.clock()
+        bucket = next((i for i, bound in enumerate(COMMIT_BOUNDS) if seconds <= bound), len(COMMIT_BOUNDS))
+        self.commits[bucket] += 1
+
+    # -- holding back and telling ------------------------------------------------------------------------------------
+
+    def _hold_back(self) -> None:
+        known = set(self.engine.clock.arrivals)
+        paused = frozenset(known if self.outbox_full() else self.engine.clock.ahead(self.pace.max_skew))
+        if paused != self.paused:
+            self.source.resume(self.paused - paused)
+            self.source.pause(paused - self.paused)
+            self.paused = paused
+
+    def publish(self) -> None:
+        """Swap in what the pages and metrics read."""
+        cumulative, total = [], 0
+        for bound, count in zip(COMMIT_BOUNDS, self.commits, strict=False):
+            total += count
+            cumulative.append((bound, total))
+        lag: Mapping[PartitionId, int | None] = self.source.lag()
+        unready = list(self.source.unready())
+        if not unready and any(value is None for value in lag.values()):
+            unready.append("the lag of some partition is not known yet")
+        self.published.view = self.engine.view()
+        self.published.runtime = Runtime(
+            unready=tuple(unready),
+            lag=lag,
+            paused=self.paused,
+            blocks=self.blocks,
+            ticks=self.ticks,
+            bytes_read=self.bytes_read,
+            dead_letters=self.dead_letters.sent,
+            commits=sum(self.commits),
+            commit_seconds=self.commit_seconds,
+            commit_buckets=tuple(cumulative),
+            last_commit=self.last_commit,
+            receivers=tuple(self.receiver_views()),
+            heartbeat=self.clock(),
+        )
+
+

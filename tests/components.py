@@ -1,0 +1,58 @@
+"""Real programs that tests run against: found on the machine, or installed; in CI their lack is a failure."""
+
+from __future__ import annotations
+
+import functools
+import os
+import shutil
+import subprocess
+from pathlib import Path
+from typing import NoReturn
+
+import pytest
+
+
+def _missing(reason: str) -> NoReturn:
+    if os.environ.get("CI") == "true":
+        pytest.fail(reason)
+    pytest.skip(reason)
+
+
+def _apt(*arguments: str) -> str | None:
+    """Runs apt-get; what went wrong, or None."""
+    done = subprocess.run(
+        ["apt-get", "-qq", *arguments],
+        capture_output=True,
+        text=True,
+        timeout=240,
+        check=False,
+        env={**os.environ, "DEBIAN_FRONTEND": "noninteractive"},
+    )
+    return None if done.returncode == 0 else done.stderr.strip()[-500:] or f"exit code {done.returncode}"
+
+
+@functools.cache
+def _installed(program: str, package: str) -> Path | str:
+    """The program's path, or why it cannot be had."""
+    found = shutil.which(program)
+    if found is not None:
+        return Path(found)
+    if shutil.which("apt-get") is None or os.geteuid() != 0:
+        return f"{program} is not installed, and only root on Debian can install it: apt-get install {package}"
+    install = ("install", "-y", "--no-install-recommends", package)
+    try:
+        if _apt(*install) is not None:  # the lists may be missing or old
+            _apt("update")
+            failure = _apt(*install)
+            if failure is not None:
+                return f"apt-get install {package} failed: {failure}"
+    except subprocess.TimeoutExpired:
+        return f"apt-get install {package} took too long"
+    found = shutil.which(program)
+    return Path(found) if found else f"{package} does not hold {program}"
+
+
+def promtool() -> Path:
+    """Prometheus' own checker, from Debian's package. Skips, or in CI fails, where it cannot be had."""
+    found = _installed("promtool", "prometheus")
+    return found if isinstance(found, Path) else _missing(found)
