@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Iterable, Mapping
 
 import structlog
 
 from driftd.core.engine import Engine
-from driftd.core.event import Discovered, Kind, PartitionId
+from driftd.core.event import KINDS
 from driftd.core.fault import UserError
 from driftd.core.monitor import GivenReference
 from driftd.core.spec import SECOND, ReferenceFiles, Spec
@@ -22,9 +22,12 @@ from driftd.http.published import Published
 from driftd.http.server import HttpServer
 from driftd.kafka.dead_letters import DeadLetters
 from driftd.kafka.decode import Decoder
-from driftd.kafka.mapping import Mapping as TopicMapping
+from driftd.kafka.mapping import FIELDS, TopicFormat, TopicMapping, topic_formats
+from driftd.kafka.mapping import Source as Found
 from driftd.kafka.source import Source, SourceConfig, load_or_create_instance_id
 from driftd.loop import Loop, Pace
+from driftd.settings.kafka import TopicMapping as SettingsMapping
+from driftd.settings.kafka import Whence
 from driftd.settings.schema import Settings
 from driftd.store.commit import Commit
 from driftd.store.outbox import Outbox
@@ -33,7 +36,6 @@ from driftd.store.store import Store
 
 _log = structlog.get_logger(__name__)
 
-KINDS_OF_TOPICS: Mapping[Kind, str] = {"prediction": "predictions", "features": "features", "label": "labels"}
 CLOSE_S = 10.0
 
 
@@ -91,18 +93,20 @@ class Daemon:
         engine.restore(rows)
         outbox = Outbox(directory)
         sender = Sender(outbox, [self._webhook(name) for name in settings.receivers])
-        stack.callback(self._close_sender, sender, outbox)
-        dead_letters = self._dead_letters()
+        stack.callback(_close_sender, sender, outbox)
+        dead_letters = DeadLetters(
+            settings.kafka.client_config(), settings.kafka.dead_letters.topic, payload=settings.kafka.dead_letters.payload
+        )
         stack.callback(dead_letters.close)
-        source = self._source(store, engine, rows)
+        routes = Routes([Route(dict(r.match), r.receiver) for r in settings.routes], list(settings.receivers))
         loop = Loop(
-            source=source,
-            decoder=Decoder(self._topics()),
+            source=self._source(store, engine, rows),
+            decoder=decoder_for(settings),
             engine=engine,
             store=store,
             dead_letters=dead_letters,
             published=self.published,
-            receivers_for=self._routes().receivers_for,
+            receivers_for=routes.receivers_for,
             wake=sender.wake,
             receiver_views=sender.views,
             outbox_full=outbox.full,
@@ -118,3 +122,66 @@ class Daemon:
         _log.info("started", group=settings.kafka.group_id, http=server.port, models=len(engine.monitors))
         loop.run(stop)
         _log.info("stopped")
+
+    def _webhook(self, name: str) -> Webhook:
+        hook = self.settings.receivers[name].webhook
+        secret = hook.secret.get_secret_value() if hook.secret is not None else None
+        return Webhook(name, hook.url, secret=secret, timeout_s=hook.timeout / SECOND)
+
+    def _start_heartbeat(self, stack: contextlib.ExitStack) -> None:
+        name = self.settings.heartbeat.receiver
+        if name is None:
+            return
+        heartbeat = Heartbeat(
+            self._webhook(name),
+            group=self.settings.kafka.group_id,
+            every_s=self.settings.heartbeat.every / SECOND,
+            runtime=lambda: self.published.runtime,
+        )
+        heartbeat.start()
+        stack.callback(heartbeat.close, CLOSE_S)
+
+    def _source(self, store: Store, engine: Engine, rows: Mapping[str, object]) -> Source:
+        """The consumer, at the store's positions. The very first start pins where reading begins before it reads."""
+        kafka = self.settings.kafka
+        greatest = rows.get("greatest")
+        config = SourceConfig(
+            kafka.group_id,
+            load_or_create_instance_id(self.settings.state.directory),
+            kafka.start,
+            {kind: kafka.topics.of(kind) for kind in KINDS},
+            kafka.client_config(),
+            self._quiet_s,
+        )
+        source = Source(config, store.positions(), greatest if isinstance(greatest, int) else None)
+        if "clock" not in rows:
+            discovered, positions = source.resolve_start()
+            engine.apply(discovered)
+            store.commit(Commit(rows=engine.changes(), positions=positions))
+        source.subscribe(engine.clock.arrivals)
+        return source
+
+
+def decoder_for(settings: Settings, files: Iterable[str] = ()) -> Decoder:
+    """The decoder of the settings' topics. `files`: names of recorded inputs, which may hold any kind of event."""
+    topics = {kind: settings.kafka.topics.of(kind) for kind in KINDS}
+    mappings = {name: _mapping(one) for name, one in settings.kafka.mapping.items()}
+    formats = topic_formats(topics, {name: m for name, m in mappings.items() if name in {n for t in topics.values() for n in t}})
+    return Decoder({**formats, **{name: TopicFormat(KINDS) for name in files}})
+
+
+def _mapping(said: SettingsMapping) -> TopicMapping:
+    fields = {name: _whence(getattr(said, name)) for name in FIELDS}
+    return TopicMapping(**fields, features=said.features.path if said.features is not None else None)
+
+
+def _whence(said: Whence | None) -> Found | None:
+    if said is None:
+        return None
+    ((by, what),) = said.model_dump(exclude_unset=True).items()
+    return Found(by, what)
+
+
+def _close_sender(sender: Sender, outbox: Outbox) -> None:
+    if sender.close(CLOSE_S):
+        outbox.close()

@@ -132,7 +132,7 @@ class Loop:
         block: Block = self.decoder.decode(run.partition, run)
         found = profile(block, self.engine.plans, self.engine.default_plan)
         self.blocks += 1
-        self.bytes_read += run.bytes
+        self.bytes_read += sum(len(value) for value in run.values if value is not None)
         self.pending.records += block.records
         for refusal in found.refused:
             self.dead_letters.send(run, refusal)

@@ -15,16 +15,20 @@ from typing import Literal
 from driftd.app import decoder_for, references
 from driftd.core.action import Action, rfc3339
 from driftd.core.engine import Engine
-from driftd.core.event import Discovered, Kind, PartitionId
+from driftd.core.event import KINDS, Discovered, Kind, PartitionId
 from driftd.core.fault import UserError, printable
 from driftd.core.monitor import Outcome
 from driftd.core.profile import profile
 from driftd.files.events import EventOptions, open_events
 from driftd.kafka.block import Cutter, RecordRun
 from driftd.kafka.decode import Decoder
+from driftd.kafka.mapping import kinds_of
 from driftd.kafka.recorded import read_topic
 from driftd.settings.load import load
 from driftd.settings.schema import Settings
+
+
+FILE = "file:"
 
 
 class Replay:
@@ -33,7 +37,7 @@ class Replay:
     def __init__(self, settings: Settings, kinds: dict[PartitionId, tuple[Kind, ...]]) -> None:
         spec = settings.spec()
         self.engine = Engine(spec, references(spec))
-        self.decoder: Decoder = decoder_for(settings, {p.topic for p in kinds})
+        self.decoder: Decoder = decoder_for(settings, sorted({p.topic for p in kinds if p.topic.startswith(FILE)}))
         self.engine.apply(Discovered(kinds))
         self.refused: dict[str, int] = {}
         self.records = 0
@@ -92,9 +96,10 @@ def _open(
     if topics and files:
         raise UserError("events come from files or from Kafka, not from both", "run replay twice")
     if topics:
-        return read_topic(settings.kafka.client_config(), topics, settings.kafka.topics.kinds, since, until)
+        named = {kind: settings.kafka.topics.of(kind) for kind in KINDS}
+        return read_topic(settings.kafka.client_config(), topics, lambda topic: kinds_of(named, topic), since, until)
     kinds: dict[PartitionId, tuple[Kind, ...]] = {
-        PartitionId(f"file:{path.name}", number): ("prediction", "features", "label") for number, path in enumerate(files)
+        PartitionId(f"{FILE}{path.name}", number): ("prediction", "features", "label") for number, path in enumerate(files)
     }
     cuts = [_cut(partition, path, options) for partition, path in zip(kinds, files, strict=True)]
     return _by_time(cuts), kinds

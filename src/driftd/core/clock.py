@@ -100,13 +100,13 @@ class Clock:
 class Marks:
     """What one partition has said of one (model, kind).
 
-    `steps`: (reach, at, silent), reach rising: from arrival time `at` on, W covers ends up to `reach`; but for a step by
-    silence, an end E also waits until arrival time reaches E + lateness.
+    `steps`: (reach, at), both rising: an end E up to `reach` is reached once arrival time is at least `at` and at least
+    E + lateness.
     """
 
     greatest: int
     seen_at: int
-    steps: list[tuple[int, int, bool]] = field(default_factory=list)
+    steps: list[tuple[int, int]] = field(default_factory=list)
 
     def plain(self) -> list[object]:
         return [self.greatest, self.seen_at, [list(step) for step in self.steps]]
@@ -126,19 +126,19 @@ class Progress:
         marks = self.marks.get(partition)
         if marks is None:
             marks = self.marks[partition] = Marks(greatest, after)
-            self._step(marks, greatest - self.lateness, after, silent=False)
+            self._step(marks, greatest - self.lateness, after)
             return
         if before >= marks.seen_at + self.max_wait:
-            self._step(marks, self._newest_end(marks), marks.seen_at + self.max_wait, silent=True)
+            self._step(marks, self._newest_end(marks), marks.seen_at + self.max_wait)
         if greatest > marks.greatest:
             marks.greatest = greatest
-            self._step(marks, greatest - self.lateness, after, silent=False)
+            self._step(marks, greatest - self.lateness, after)
         marks.seen_at = after
 
-    def _step(self, marks: Marks, reach: int, at: int, *, silent: bool) -> None:
+    def _step(self, marks: Marks, reach: int, at: int) -> None:
         """Keep a step only where it reaches a further pane's end than those before."""
         if not marks.steps or reach // self.every > marks.steps[-1][0] // self.every:
-            marks.steps.append((reach, at, silent))
+            marks.steps.append((reach, at))
 
     def _newest_end(self, marks: Marks) -> int:
         return (marks.greatest // self.every + 1) * self.every
@@ -149,12 +149,13 @@ class Progress:
         if marks is None:
             return NEVER
         out = NEVER
-        for reach, at, silent in marks.steps:
+        for reach, at in marks.steps:
             if reach >= end:
-                out = min(out, at if silent else max(at, end + self.lateness))
+                out = at
+                break
         if end <= self._newest_end(marks):
             out = min(out, marks.seen_at + self.max_wait)
-        return out
+        return max(out, end + self.lateness)
 
     def passed_at(self, clock: Clock, partitions: Iterable[PartitionId], end: int) -> int:
         """The smallest arrival time at which the W of one of these partitions had reached `end`; NEVER if none has."""
@@ -200,5 +201,5 @@ class Progress:
         assert isinstance(plain, list)
         for topic, number, greatest, seen_at, steps in plain:
             self.marks[PartitionId(topic, number)] = Marks(
-                greatest, seen_at, [(reach, at, silent) for reach, at, silent in steps]
+                greatest, seen_at, [(reach, at) for reach, at in steps]
             )

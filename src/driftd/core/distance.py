@@ -136,8 +136,7 @@ def psi(groups: Grouping, current: Floats, reference: Floats) -> Floats:
     out = groups.totals((p - q) * np.log(p / q))
     if not groups.lone.any():
         return out
-    rest = groups.first[1:] - 1
-    now, then = (
-        counts[..., rest] / np.maximum(groups.totals(counts), 1) for counts in np.broadcast_arrays(current, reference)
-    )
+    last = groups.first[1:] - 1
+    now = current[..., last] / np.maximum(groups.totals(current), 1)
+    then = reference[..., last] / np.maximum(groups.totals(reference), 1)
     return np.where(groups.lone & (now <= then), 0.0, out)

@@ -65,7 +65,7 @@ class Numeric:
         """The column as floats, with NULL, ABSENT and BAD in it."""
         if isinstance(column, np.ndarray):
             return column
-        return np.fromiter(map(_number, column), np.float64, len(column))
+        return numbers_of(column)
 
     def plain(self) -> dict[str, object]:
         return {
@@ -136,14 +136,21 @@ class _Codes(dict[object, int]):
 
 
 def category(value: object) -> str:
-    """The text that names a categorical value: `true`, `3` for 3 and 3.0, text as it is, cut at 256 characters."""
+    """The text that names a categorical value: `true`, `3` for 3 and 3.0, text as it is; cut at 256 characters."""
     if isinstance(value, str):
-        return value if len(value) <= CATEGORY_CHARS else value[:CATEGORY_CHARS]
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, float) and value.is_integer() and abs(value) < 2**53:
-        return str(int(value))
-    return str(value)
+        text = value
+    elif isinstance(value, bool):
+        text = "true" if value else "false"
+    elif isinstance(value, float) and value.is_integer() and abs(value) < 2**53:
+        text = str(int(value))
+    else:
+        text = str(value)
+    return text if len(text) <= CATEGORY_CHARS else text[:CATEGORY_CHARS]
+
+
+def numbers_of(values: Sequence[object]) -> NDArray[np.float64]:
+    """The decoder's objects as floats; NULL, ABSENT, or BAD for what is no finite number."""
+    return np.fromiter(map(_number, values), np.float64, len(values))
 
 
 def _number(value: object) -> float:
@@ -239,18 +246,18 @@ def _axis_from_plain(plain: object) -> Axis:
         if plain["type"] == "numeric":
             bounds = np.array(plain["bounds"], np.float64)
             centre, scale = float(plain["centre"]), float(plain["scale"])
-            if bounds.ndim != 1 or len(bounds) < 2 or not np.isfinite(bounds).all() or (np.diff(bounds) <= 0).any():
+            if bounds.ndim != 1 or not len(bounds) or not np.isfinite(bounds).all() or (bounds[1:] <= bounds[:-1]).any():
                 raise ValueError("bounds do not rise")
             if not (math.isfinite(centre) and math.isfinite(scale) and scale > 0):
                 raise ValueError("centre or scale is not finite")
             return Numeric(name, bounds, centre, scale)
         if plain["type"] == "categorical":
-            return Categorical(
-                name, tuple(map(str, plain["categories"])), frozenset(map(str, plain["rare"])), bool(plain["open"])
-            )
-    except (KeyError, TypeError) as fault:
-        raise ValueError(f"axis {name!r}: {fault}") from fault
-    except ValueError as fault:
+            categories, rare, is_open = plain["categories"], plain["rare"], plain["open"]
+            known = [*categories, *rare] if isinstance(categories, list) and isinstance(rare, list) else [None]
+            if not all(isinstance(value, str) for value in known) or len(set(known)) < len(known):
+                raise ValueError("categories are two lists of texts, each text once")
+            return Categorical(name, tuple(categories), frozenset(rare), is_open is True)
+    except (KeyError, TypeError, OverflowError, ValueError) as fault:
         raise ValueError(f"axis {name!r}: {fault}") from fault
     raise ValueError(f"axis {name!r}: unknown type {plain['type']!r}")
 

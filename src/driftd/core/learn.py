@@ -13,9 +13,9 @@ from collections.abc import Iterable, Mapping
 import numpy as np
 
 from driftd.core.event import Columns, Mark, PartitionId
-from driftd.core.grid import Axis, Grid, category, categorical_axis, numeric_axis
+from driftd.core.grid import Axis, Grid, categorical_axis, category, numbers_of, numeric_axis
 from driftd.core.pane import Ints, Pane, pack_ints, unpack_ints
-from driftd.core.reference import PARTS, Reference, even_parts
+from driftd.core.reference import PARTS, Reference, part_starts
 from driftd.core.sample import Sample, row_hashes
 from driftd.core.spec import SignalType
 
@@ -27,7 +27,8 @@ class GridLearner:
         self.limit = signals
         self.events = 0
         self.samples: dict[str, Sample] = {}
-        self.dropped: set[str] = set()
+        self.dropped = 0
+        """Values of signals that came when there were too many already."""
 
     def feed(self, partition: PartitionId, events: Columns) -> None:
         self.events += len(events)
@@ -35,12 +36,13 @@ class GridLearner:
         for name in sorted(events.columns):
             if name not in self.samples:
                 if len(self.samples) >= self.limit:
-                    self.dropped.add(name)
+                    self.dropped += len(events)
                     continue
                 self.samples[name] = Sample()
             column = events.columns[name]
             values = _objects(column)
-            rows = [i for i, value in enumerate(values) if value is not Mark.ABSENT and value is not Mark.BAD]
+            # Nulls would take the places of the values that an axis is made of.
+            rows = [i for i, value in enumerate(values) if value is not None and not isinstance(value, Mark)]
             if rows:
                 self.samples[name].add(hashes[rows], [values[i] for i in rows])
 
@@ -49,13 +51,18 @@ class GridLearner:
         return Grid(_axis(name, sample, types.get(name), top) for name, sample in sorted(self.samples.items()))
 
     def plain(self) -> dict[str, object]:
-        return {"events": self.events, "samples": {name: s.plain() for name, s in self.samples.items()}}
+        return {
+            "events": self.events,
+            "samples": {name: s.plain() for name, s in self.samples.items()},
+            "dropped": self.dropped,
+        }
 
     def load(self, plain: Mapping[str, object]) -> None:
-        events, samples = plain["events"], plain["samples"]
+        events, samples, dropped = plain["events"], plain["samples"], plain["dropped"]
         assert isinstance(events, int)
         assert isinstance(samples, dict)
-        self.events = events
+        assert isinstance(dropped, int)
+        self.events, self.dropped = events, dropped
         self.samples = {name: Sample.from_plain(sample) for name, sample in samples.items()}
 
 
@@ -68,12 +75,13 @@ def _objects(column: object) -> list[object]:
 
 
 def _axis(name: str, sample: Sample, said: SignalType | None, top: int) -> Axis:
-    values = [value for value in sample.values if value is not None]
-    numbers = [float(v) for v in values if type(v) in (int, float) and abs(v) < 1e308]  # type: ignore[operator]
-    if said == "numeric" or (said is None and values and len(numbers) == len(values)):
-        array = np.array(numbers or [0.0])
+    # What no float64 holds is a number all the same; counted, it is BAD.
+    are_numbers = bool(sample.values) and all(type(value) in (int, float) for value in sample.values)
+    if said == "numeric" or (said is None and are_numbers):
+        numbers = numbers_of(sample.values)
+        array = numbers[np.isfinite(numbers)] if np.isfinite(numbers).any() else np.zeros(1)
         return numeric_axis(name, array, float(array.min()), float(array.max()))
-    return categorical_axis(name, Counter(category(value) for value in values), top)
+    return categorical_axis(name, Counter(category(value) for value in sample.values), top)
 
 
 class ReferenceLearner:
@@ -104,8 +112,11 @@ class ReferenceLearner:
 
     def reference(self) -> tuple[Reference, Ints]:
         """The reference, and its parts int64[P, codes]."""
-        counts = np.stack([unpack_ints(body) for _, body in self.pieces])
-        parts = even_parts(counts, np.array([events for events, _ in self.pieces], np.int64))
+        starts = part_starts(np.array([events for events, _ in self.pieces], np.int64))
+        parts = np.zeros((len(starts), self.grid.codes), np.int64)
+        # One by one: all pieces at once would take a gigabyte where there are hundreds of signals.
+        for i, (_, body) in enumerate(self.pieces):
+            parts[np.searchsorted(starts, i, side="right") - 1] += unpack_ints(body)
         return Reference.build(self.grid, self.events, self.moments, parts), parts
 
     def plain(self) -> dict[str, object]:

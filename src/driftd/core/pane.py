@@ -182,7 +182,10 @@ def _narrow(values: Ints) -> bytes:
 def _widen(body: bytes) -> Ints:
     if not body or body[0] >= len(_WIDTHS):
         raise ValueError("these bytes are no packed integers")
-    return np.frombuffer(zlib.decompress(body[1:]), _WIDTHS[body[0]]).astype(np.int64)
+    try:
+        return np.frombuffer(zlib.decompress(body[1:]), _WIDTHS[body[0]]).astype(np.int64)
+    except zlib.error as fault:
+        raise ValueError(f"these bytes are no packed integers: {fault}") from fault
 
 
 def _frame(part: bytes) -> bytes:

@@ -119,7 +119,8 @@ class Reference:
         n = np.maximum(self.present(), 1)
         mean = self.moments[0] / n / (1 << 20)
         variance = np.maximum(self.moments[1] / n / (1 << 20) - mean**2, 0)
-        return np.where(variance > 1e-12, np.sqrt(variance), 1.0)
+        # Each square is rounded to 2^-20: a variance below half of that may be nothing but rounding.
+        return np.where(variance > 0.5 / (1 << 20), np.sqrt(variance), 1.0)
 
     def select(self, names: Iterable[str]) -> Reference:
         """The same reference of only these signals."""
@@ -171,11 +172,22 @@ def rate_hits(grid: Grid, counts: NDArray[np.integer]) -> tuple[Floats, Floats]:
 
 def even_parts(pieces: Ints, events: Ints, most: int = PARTS) -> Ints:
     """Consecutive pieces int64[k, codes] put together to at most `most` parts of about equal, at least 64, events."""
-    total = int(events.sum())
-    target = max(LEAST_PART, total / most)
-    label = np.minimum(((np.cumsum(events) - events) // target).astype(np.int64), max(int(total // target) - 1, 0))
-    starts = np.flatnonzero(np.append(True, np.diff(label) != 0))
+    starts = part_starts(events, most)
     return np.add.reduceat(pieces, starts, axis=0) if len(pieces) else pieces
+
+
+def part_starts(events: Ints, most: int = PARTS) -> NDArray[np.int64]:
+    """Where each part of `even_parts` begins: one is full with its share; what is left at the end joins the last."""
+    share = max(LEAST_PART, int(events.sum()) / most)
+    starts, filled = [0], 0
+    for i, count in enumerate(events.tolist()):
+        if filled >= share:
+            starts.append(i)
+            filled = 0
+        filled += count
+    if filled < share and len(starts) > 1:
+        starts.pop()
+    return np.array(starts, np.int64)
 
 
 def _stable_n(events: int) -> int:
@@ -186,22 +198,23 @@ def _stable_n(events: int) -> int:
 def _replay_all(reference: Reference, parts: Ints) -> Iterable[tuple[tuple[int, int], Replay]]:
     size = 1
     while size * LEAST_WINDOWS <= len(parts):
+        k = len(parts) // size
+        windows = parts[: k * size].reshape(k, size, -1).sum(axis=1)
+        rates = _replay_rates(reference, windows)
         n, known = 16, {}
         while n <= _stable_n(reference.events):
-            groups, _ = reference.groups(n)
+            groups, total = reference.groups(n)
             key = (groups.order.tobytes(), groups.starts.tobytes())
             if key not in known:
-                known[key] = _replay(reference.grid, groups, parts, size)
+                known[key] = Replay(*_replay_psi(groups, groups.sums(windows), total), *rates)
             yield (size, n), known[key]
             n *= 2
         size *= 2
 
 
-def _replay(grid: Grid, groups: Grouping, parts: Ints, size: int) -> Replay:
-    k = len(parts) // size
-    window = parts[: k * size].reshape(k, size, -1).sum(axis=1)
-    rest = parts.sum(axis=0) - window
-    current, others = groups.sums(window), groups.sums(rest)
+def _replay_psi(groups: Grouping, current: Floats, total: Floats) -> tuple[Floats, Floats, Floats, Floats]:
+    """K, M, V and the worst, of windows of group counts [K, groups], each against the rest of `total`."""
+    others = total - current
     n, m = groups.totals(current), groups.totals(others)
     usable = (n > 0) & (m > 0)
     x = psi(groups, current, others) / (1 / np.maximum(n, 1) + 1 / np.maximum(m, 1))
@@ -209,15 +222,16 @@ def _replay(grid: Grid, groups: Grouping, parts: Ints, size: int) -> Replay:
     mean = np.where(usable, x, 0).sum(axis=0) / np.maximum(count, 1)
     variance = np.where(usable, (x - mean) ** 2, 0).sum(axis=0) / np.maximum(count - 1, 1)
     worst = np.where(usable, x - (groups.sizes - 1), -np.inf).max(axis=0)
-    hits, tries = rate_hits(grid, window)
-    rest_hits, rest_tries = rate_hits(grid, rest)
-    score = rate_score(hits, tries, rest_hits, rest_tries)
-    rise = hits / np.maximum(tries, 1) - rest_hits / np.maximum(rest_tries, 1)
-    return Replay(
-        count,
-        mean,
-        variance,
-        np.where(np.isfinite(worst), worst, 0.0),
-        np.maximum((score**2).mean(axis=1), 1.0),
-        np.maximum(rise.max(axis=1), 0.0),
-    )
+    return count, mean, variance, np.where(np.isfinite(worst), worst, 0.0)
+
+
+def _replay_rates(reference: Reference, windows: Ints) -> tuple[Floats, Floats]:
+    """Inflation and largest rise of each rate, [3, signals], of windows int64[K, codes] each against the rest."""
+    hits, tries = rate_hits(reference.grid, windows)
+    all_hits, all_tries = rate_hits(reference.grid, reference.counts)
+    rest_hits, rest_tries = all_hits[:, None] - hits, all_tries[:, None] - tries
+    usable = (tries > 0) & (rest_tries > 0)
+    squares = np.where(usable, rate_score(hits, tries, rest_hits, rest_tries) ** 2, 0)
+    rise = np.where(usable, hits / np.maximum(tries, 1) - rest_hits / np.maximum(rest_tries, 1), 0)
+    inflation = squares.sum(axis=1) / np.maximum(usable.sum(axis=1), 1)
+    return np.maximum(inflation, 1.0), np.maximum(rise.max(axis=1), 0.0)

@@ -40,10 +40,10 @@ class Sample:
             if not len(small):
                 return
             hashes, values = hashes[small], [values[i] for i in small]
-        joined = np.concatenate((self.hashes, hashes))
-        order = np.argsort(joined, kind="stable")[: self.size]
+        joined, first = np.unique(np.concatenate((self.hashes, hashes)), return_index=True)
+        order = first[: self.size]
         both = self.values + values
-        self.hashes = joined[order]
+        self.hashes = joined[: self.size]
         self.values = [both[i] for i in order]
 
     def plain(self) -> dict[str, object]:

@@ -103,7 +103,7 @@ class Heartbeat:
                 return
             outcome = self._receiver.send(message)
         except Exception as error:  # noqa: BLE001 - the next beat is tried in any case
-            _log.error("heartbeat_failed", receiver=self._receiver.name, error=type(error).__name__)  # noqa: TRY400
+            _log.error("heartbeat_failed", receiver=self._receiver.name, error=type(error).__name__)
             return
         if not isinstance(outcome, Sent):
             _log.warning("heartbeat_failed", receiver=self._receiver.name, error=outcome.error)

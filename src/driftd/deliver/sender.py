@@ -140,7 +140,7 @@ class _Courier(threading.Thread):
                 try:
                     wait = self._round()
                 except Exception as error:  # noqa: BLE001 - a full disk must not end deliveries until a restart
-                    _log.error("outbox_failed", receiver=self.receiver.name, error=str(error))  # noqa: TRY400
+                    _log.error("outbox_failed", receiver=self.receiver.name, error=str(error))
                     wait = self._rest(None)
                 if not self._closing:
                     self._awake.wait(wait)

@@ -12,13 +12,11 @@ import asyncio
 import base64
 import binascii
 import logging
-import ssl
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Final
 
-import certifi
 import httpx
 from standardwebhooks.webhooks import Webhook as Signer
 
@@ -119,7 +117,7 @@ class Webhook:
 
 
 def _client(timeout_s: float) -> httpx.AsyncClient:
-    context = ssl.create_default_context(cafile=certifi.where())
+    context = httpx.create_ssl_context(trust_env=False)
     context.load_default_certs()  # and the machine's own: a company's authority is known only there
     return httpx.AsyncClient(
         verify=context,

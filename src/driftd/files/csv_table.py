@@ -24,6 +24,7 @@ from driftd.files.cells import (
     Has,
     coded,
     object_numbers,
+    object_times,
     settle,
     text_number,
     text_numbers,
@@ -109,8 +110,6 @@ class CsvTable(Table):
 
 
 def _number_times(texts: pa.Array) -> list[object]:
-    from driftd.files.cells import object_times
-
     return object_times(coded(texts, text_number))
 
 

@@ -91,6 +91,16 @@ class Table(ABC):
                 )
 
 
+_BUILT_IN: Final = frozenset({"prediction", "class", "label", "error"})
+
+
+def signal_of(feature: str) -> str:
+    """The signal that a feature of this name is: its own name, where no built-in signal has it."""
+    if feature in _BUILT_IN or feature.startswith(("feature.", "performance.")):
+        return f"feature.{feature}"
+    return feature
+
+
 def batch_rows(columns: int) -> int:
     """How many rows of so many columns make a batch."""
     return max(256, min(MOST_ROWS, CELLS // max(columns, 1)))

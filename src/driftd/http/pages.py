@@ -28,7 +28,7 @@ from driftd.http.status import WORST_FIRST, firing, model_state
 
 ROWS_MAX: Final = 500
 """More models than this are counted, not listed: the API pages through them."""
-SIGNALS_MAX: Final = 5
+SIGNALS_MAX: Final = 3
 
 _ENVIRONMENT: Final = Environment(
     loader=PackageLoader("driftd.http"),

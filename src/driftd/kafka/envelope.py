@@ -38,7 +38,7 @@ class Score(msgspec.Struct, gc=False, forbid_unknown_fields=True):
     """The object form of a prediction. The exact reader also puts `Mark.BAD` where a type is wrong."""
 
     score: float | None | UnsetType = UNSET
-    class_: str | bool | int | None | UnsetType = msgspec.field(default=UNSET, name="class")
+    class_: str | bool | int | float | None | UnsetType = msgspec.field(default=UNSET, name="class")
 
 
 class Envelope(msgspec.Struct, gc=False, forbid_unknown_fields=True):
@@ -176,7 +176,10 @@ def event_time(event: Envelope, fallback: int) -> int:
 
 def is_backfill(event: Envelope) -> bool:
     """Whether the tag `driftd.backfill` says true."""
-    return event.tags is not None and event.tags.get("driftd.backfill") in (True, "true")
+    if event.tags is None:
+        return False
+    said = event.tags.get("driftd.backfill")
+    return said is True or said == "true"
 
 
 def _version(value: object) -> str | int | None:
@@ -211,13 +214,10 @@ def _prediction(value: object) -> float | bool | str | Score | None | UnsetType:
     score = _scalar(value.get("score", UNSET))
     if isinstance(score, str | bool):
         score = Mark.BAD
-    return Score(cast("float", score), cast("str", _class(value.get("class", UNSET))))
-
-
-def _class(value: object) -> object:
-    if isinstance(value, float):
-        return int(value) if value.is_integer() else Mark.BAD
-    return value if value is None or value is UNSET or isinstance(value, str | bool | int) else Mark.BAD
+    named = value.get("class", UNSET)
+    if named is not None and named is not UNSET and not isinstance(named, str | bool | int | float):
+        named = Mark.BAD
+    return Score(cast("float", score), cast("str", named))
 
 
 def _tags(value: object) -> Tags | None:

@@ -75,16 +75,13 @@ def kinds_of(topics: Mapping[Kind, Sequence[str]], topic: str) -> tuple[Kind, ..
     return tuple(kind for kind in KINDS if any(matches(p, topic) for p in topics.get(kind, ())))
 
 
-def topic_formats(
-    topics: Mapping[Kind, Sequence[str]], mappings: Mapping[str, TopicMapping]
-) -> dict[str, TopicFormat]:
+def topic_formats(topics: Mapping[Kind, Sequence[str]], mappings: Mapping[str, TopicMapping]) -> dict[str, TopicFormat]:
     """The formats for a Decoder, by name or ^expression. Raises ValueError for a mapping of no listed topic."""
     listed = sorted({name for names in topics.values() for name in names})
     if strange := sorted(mappings.keys() - set(listed)):
         raise ValueError(f"mapping of {strange[0]!r}, which is not listed in kafka.topics")
     return {
-        name: TopicFormat(tuple(k for k in KINDS if name in topics.get(k, ())), mappings.get(name))
-        for name in listed
+        name: TopicFormat(tuple(k for k in KINDS if name in topics.get(k, ())), mappings.get(name)) for name in listed
     }
 
 

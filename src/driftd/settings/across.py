@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from driftd.core.spec import DAY, SECOND
 from driftd.settings.document import Node
 from driftd.settings.fault import ENVIRONMENT, Key, Ledger
-from driftd.settings.kafka import BROKERS_OWN, OWNED, SECRET, covers, is_expression
+from driftd.settings.kafka import BROKERS_OWN, OWNED, SECRET, covers
 from driftd.settings.keys import nearest
 from driftd.settings.monitoring import Model, Monitoring, Retrain, WindowRule
 from driftd.settings.quantity import format_duration
@@ -78,7 +78,11 @@ class Across:
         """What a model inherits may name rules that it removed; what is written for it may not."""
         key = (*scope, "retrain", "when")
         node = self.tree.at(key)
-        if node is None or (scope[0] == "models" and node.place.key[:1] == ("monitoring",)):
+        if (
+            node is None
+            or any(gone[: len(key)] == key for gone in self.pruned)
+            or (scope[0] == "models" and node.place.key[:1] == ("monitoring",))
+        ):
             return
         known = self.names((*scope, "rules"))
         for number, (name, severity) in enumerate(retrain.conditions()):
@@ -129,10 +133,9 @@ class Across:
             keys = ("kafka", "dead_letters", "topic"), ("kafka", "topics")
             self.say(keys, problem, "name another topic, or narrow the expression")
         for name in kafka.mapping:
-            other = any(is_expression(topic) for topic in topics) if is_expression(name) else False
-            if not other and not any(covers(topic, name) or covers(name, topic) for topic in topics):
-                remedy = "add it to kafka.topics, or remove the mapping"
-                self.say((("kafka", "mapping", name),), "a mapping of a topic that is not read", remedy)
+            if name not in topics:
+                remedy = "write it as it stands in kafka.topics, or add it there"
+                self.say((("kafka", "mapping", name),), "a mapping of something that is not in kafka.topics", remedy)
             kind = kafka.mapping[name].kind
             if kind is not None and kind.const not in (None, "prediction", "features", "label"):
                 key = ("kafka", "mapping", name, "kind", "const")
@@ -150,5 +153,7 @@ class Across:
         for key, name in named:
             if name is not None and name not in known:
                 near = nearest(name, known)
-                remedy = f"did you mean `{near}`?" if near else f"add it under `receivers`: {', '.join(known) or 'none yet'}"
+                remedy = (
+                    f"did you mean `{near}`?" if near else f"add it under `receivers`: {', '.join(known) or 'none yet'}"
+                )
                 self.say((key,), f"there is no receiver `{name}`", remedy)

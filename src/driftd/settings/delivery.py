@@ -24,7 +24,10 @@ def _url(text: str) -> str:
     except ValueError:
         refuse("not a URL", remedy)
     if parts.scheme not in ("http", "https"):
-        refuse(f"the scheme is {parts.scheme[:20]!r}, not http or https" if parts.scheme else "a URL without a scheme", remedy)
+        refuse(
+            f"the scheme is {parts.scheme[:20]!r}, not http or https" if parts.scheme else "a URL without a scheme",
+            remedy,
+        )
     if not parts.hostname or port == 0 or not text.isprintable() or " " in text:
         refuse("not a URL with a host", remedy)
     return text

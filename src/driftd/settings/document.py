@@ -102,7 +102,9 @@ def read(path: Path, ledger: Ledger, root: Key = ()) -> Node | None:
         with path.open("rb") as file:
             raw = file.read(MAX_BYTES + 1)
     except FileNotFoundError:
-        ledger.add(place, "there is no such file", "name one with --config or DRIFTD_CONFIG; config/driftd.yaml is a start")
+        ledger.add(
+            place, "there is no such file", "name one with --config or DRIFTD_CONFIG; config/driftd.yaml is a start"
+        )
         return None
     except OSError as error:
         ledger.add(place, f"cannot be read: {error.strerror}", "name a file that this user may read")

@@ -85,9 +85,7 @@ def _names(below: Shape, key: Key, tree: Node) -> list[str]:
     return list(dict.fromkeys(names))
 
 
-def _unknown(
-    name: str, found: list[str], known: Iterable[str], key: Key, ledger: Ledger, place: Place
-) -> None:
+def _unknown(name: str, found: list[str], known: Iterable[str], key: Key, ledger: Ledger, place: Place) -> None:
     above = "".join(f"{step.upper()}__" for step in found)
     fixed = ["__".join(map(_variable, leaf)) for leaf in leaves(shape(Settings)) if not {ANY, ITEM} & set(leaf)]
     candidates = [PREFIX + above + _variable(other) for other in known] + [PREFIX + leaf for leaf in fixed]

@@ -66,7 +66,9 @@ def _pattern(text: str) -> str:
         expression(text)
         return text
     if not _TOPIC.fullmatch(text):
-        refuse(f"{shortened(text)} cannot be a topic", "write a topic's name, or a regular expression that begins with ^")
+        refuse(
+            f"{shortened(text)} cannot be a topic", "write a topic's name, or a regular expression that begins with ^"
+        )
     return text
 
 
@@ -104,7 +106,10 @@ class DeadLetters(Section):
 
 
 class Whence(Section):
-    """Where a foreign record says something: always the same, at a path, in a header, in its topic's name."""
+    """Where a foreign record says something: always the same, at a path, in a header, in its topic's name.
+
+    `topic` is a regular expression; its first group counts, or all that it matched.
+    """
 
     const: str | None = None
     path: str | None = None
@@ -115,8 +120,8 @@ class Whence(Section):
     def _one(self) -> Whence:
         if len(self.model_fields_set) != 1 or None in (getattr(self, name) for name in self.model_fields_set):
             refuse("expected one of const, path, header, topic", "keep exactly one of them, such as {path: a.b}")
-        if self.topic is not None and expression(self.topic).groups < 1:
-            refuse("the expression has no group", 'put what is wanted in brackets, such as "^pred\\.(.+)$"')
+        if self.topic is not None:
+            expression(self.topic)
         return self
 
 
@@ -153,9 +158,3 @@ class Kafka(Section):
         """What librdkafka is given, secrets included: never to be logged."""
         secrets = {name: secret.get_secret_value() for name, secret in self.secrets.items()}
         return {"bootstrap.servers": self.bootstrap_servers, **self.client, **secrets}
-
-    def mapping_of(self, topic: str) -> TopicMapping | None:
-        """The first mapping that means this topic; an exact name goes before expressions."""
-        exact = self.mapping.get(topic)
-        return exact or next((found for name, found in self.mapping.items() if covers(name, topic)), None)
-

@@ -71,8 +71,6 @@ def _leaf(root: Shape, name: str, above: tuple[str, ...]) -> Iterator[tuple[str,
         yield from leaves(below, key)
 
 
-
-
 def nearest(word: str, known: Iterable[str]) -> str | None:
     """What was probably meant."""
     found = difflib.get_close_matches(word.lower(), list(known), n=1, cutoff=0.6)

@@ -113,16 +113,15 @@ def _validated(tree: Node, ledger: Ledger) -> tuple[Settings, set[Key]]:
                 key = key_of(details)
                 if not any(key[: len(gone)] == gone for gone in pruned):
                     ledger.add(tree.place_of(key), *describe(details))
-                wrong.add(_existing(tree, key[:-1] if details["type"] == "missing" else key))
                 pruned.add(key)
-            # The last items of lists first: what is taken out moves those behind it.
-            for key in sorted(wrong, key=lambda key: tuple(map(str, key)), reverse=True):
-                tree = tree.put(key, None)
-            pruned |= wrong
+                wrong.add(_removable(tree, key[:-1] if details["type"] == "missing" else key))
+            for key in sorted(wrong, key=len):
+                tree = tree.put(key, None) if tree.at(key) is not None else tree
 
 
-def _existing(tree: Node, key: Key) -> Key:
-    """The key, or what of it was written."""
+def _removable(tree: Node, key: Key) -> Key:
+    """What of the key was written; of a list all, so that its items keep their numbers."""
+    key = next((key[:cut] for cut, step in enumerate(key) if isinstance(step, int)), key)
     while key and tree.at(key) is None:
         key = key[:-1]
     return key

@@ -13,7 +13,6 @@ from driftd.settings.quantity import (
     Duration,
     FalseAlarms,
     Span,
-
     refuse,
     shortened,
 )
@@ -116,7 +115,9 @@ Rule = Annotated[
 ]
 
 
-def _condition(text: str) -> str:
+def _condition(text: object) -> object:
+    if not isinstance(text, str):
+        return text
     _, dot, severity = text.rpartition(".")
     if dot and severity not in spec.SEVERITIES:
         refuse(f"{shortened(text)} names no severity", "write RULE.warning, RULE.critical, or RULE alone for any")
@@ -126,9 +127,7 @@ def _condition(text: str) -> str:
 class Retrain(Section):
     """When a retraining is asked for: `rule.severity`, or a rule alone for any severity."""
 
-    when: Many[Annotated[str, BeforeValidator(lambda text: _condition(text) if isinstance(text, str) else text)]] = tuple(
-        ".".join(pair) for pair in _RETRAIN.when
-    )
+    when: Many[Annotated[str, BeforeValidator(_condition)]] = tuple(".".join(pair) for pair in _RETRAIN.when)
     cool_down: Duration = _RETRAIN.cool_down
     budget_per_day: Positive = _RETRAIN.budget_per_day
 
@@ -144,6 +143,10 @@ class Retrain(Section):
 class Signal(Section):
     source: Kind | None = Field(default=None, alias="from")
     type: spec.SignalType | None = None
+
+
+def _off(value: object) -> object:
+    return None if value is False else value
 
 
 BUILT_IN_RULES: Final[Mapping[str, Mapping[str, object]]] = {
@@ -166,7 +169,7 @@ class Monitoring(Section):
     reference: Reference = Reference()
     on_new_version: spec.NewVersion = "inherit"
     rules: Named[Rule] = {}
-    retrain: Annotated[Retrain | None, BeforeValidator(lambda value: None if value is False else value)] = Retrain()
+    retrain: Annotated[Retrain | None, BeforeValidator(_off)] = Retrain()
     features_from: Literal["prediction", "features"] = "prediction"
 
 
@@ -195,5 +198,3 @@ class Model(Monitoring):
             signals={key: spec.Signal(signal.source, signal.type) for key, signal in self.signals.items()},
             features_from=self.features_from,
         )
-
-

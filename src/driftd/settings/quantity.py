@@ -8,6 +8,7 @@ from typing import Annotated, NoReturn
 from pydantic import BeforeValidator
 from pydantic_core import PydanticCustomError
 
+from driftd.core.fault import UserError
 from driftd.core.spec import DAY, HOUR, MINUTE, SECOND, YEAR
 
 UNITS = {"y": 365 * DAY, "w": 7 * DAY, "d": DAY, "h": HOUR, "m": MINUTE, "s": SECOND, "ms": 1}
@@ -111,3 +112,12 @@ Size = Annotated[int, BeforeValidator(parse_size)]
 """Bytes; more than 0."""
 FalseAlarms = Annotated[float, BeforeValidator(parse_rate)]
 """False alarms a model-year; more than 0."""
+
+
+def duration_s(text: str) -> float:
+    """Seconds of `90s` on the command line, which is not pydantic's to check."""
+    try:
+        return parse_duration(text) / 1000
+    except PydanticCustomError as error:
+        context = error.context or {}
+        raise UserError(str(context.get("problem")), str(context.get("remedy"))) from None

@@ -1,0 +1,308 @@
+"""What a person types. Only options and help stand here; each command's module is imported when it is called."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+from typer.exceptions import TyperException
+
+import driftd
+from driftd.core.fault import UserError, printable
+
+Output = Literal["text", "json"]
+
+app = typer.Typer(
+    name="driftd",
+    help="Watches model serving on Kafka and says, at a stated false-alarm rate, when a model no longer sees its world.",
+    epilog="Start here:\n\n\b\n  driftd demo\n  driftd check --config driftd.yaml\n  driftd run --config driftd.yaml",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+)
+reference_app = typer.Typer(
+    help="Build and show references: what a model's signals look like when all is well.",
+    epilog=(
+        "Examples:\n\n\b\n"
+        "  driftd reference build --model churn --output churn.json train.parquet\n"
+        "  driftd reference show churn.json"
+    ),
+    no_args_is_help=True,
+)
+outbox_app = typer.Typer(
+    help="Show and replay what waits to be delivered, and what died.",
+    epilog="Examples:\n\n\b\n  driftd outbox list --dead\n  driftd outbox show 17\n  driftd outbox replay 17",
+    no_args_is_help=True,
+)
+receivers_app = typer.Typer(
+    help="Try receivers out.", epilog="Example:\n\n\b\n  driftd receivers test ops", no_args_is_help=True
+)
+app.add_typer(reference_app, name="reference")
+app.add_typer(outbox_app, name="outbox")
+app.add_typer(receivers_app, name="receivers")
+
+Config = Annotated[
+    Path, typer.Option("--config", "-c", envvar="DRIFTD_CONFIG", metavar="FILE", help="The settings file.")
+]
+DEFAULT_CONFIG = Path("driftd.yaml")
+
+
+def examples(*lines: str) -> str:
+    """An epilog that is printed as it stands."""
+    return "\n".join([f"Example{'s' if len(lines) > 1 else ''}:\n\n\b", *(f"  {line}" for line in lines)])
+
+
+def _names(text: str | None) -> list[str]:
+    return [name.strip() for name in (text or "").split(",") if name.strip()]
+
+
+def _duration_s(text: str | None) -> float | None:
+    """Seconds of `90s`."""
+    if text is None:
+        return None
+    from driftd.settings.quantity import duration_s  # noqa: PLC0415 - keeps --help fast
+
+    return duration_s(text)
+
+
+def _instant_ms(text: str | None) -> int | None:
+    """Milliseconds since the epoch, of those or of RFC 3339."""
+    if text is None:
+        return None
+    if text.isdecimal():
+        return int(text)
+    try:
+        instant = datetime.fromisoformat(text)
+    except ValueError:
+        raise UserError(f"{text!r} is not a time", "write 2026-11-23T10:00:00Z, or epoch milliseconds") from None
+    return round((instant if instant.tzinfo else instant.replace(tzinfo=UTC)).timestamp() * 1000)
+
+
+def _version(value: bool) -> None:  # noqa: FBT001 - typer calls it
+    if value:
+        print(f"driftd {driftd.__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    *,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and exit.")
+    ] = False,
+) -> None:
+    del version
+
+
+@app.command(epilog=examples("driftd run --config driftd.yaml", "DRIFTD_KAFKA__START=earliest driftd run"))
+def run(
+    config: Config = DEFAULT_CONFIG,
+    state: Annotated[
+        Path | None, typer.Option(metavar="DIRECTORY", help="Keep the state here, not where the settings say.")
+    ] = None,
+) -> None:
+    """Run the daemon until it is told to stop (SIGINT or SIGTERM)."""
+    from driftd.commands import run as command  # noqa: PLC0415
+
+    raise typer.Exit(command.main(config, state))
+
+
+@app.command(epilog=examples("driftd demo", "driftd demo --for 90s --serve"))
+def demo(
+    *,
+    for_: Annotated[
+        str | None, typer.Option("--for", metavar="TIME", help="Give up after this long, such as 90s.")
+    ] = None,
+    serve: Annotated[bool, typer.Option("--serve", help="Go on serving the pages at the end.")] = False,
+    plain: Annotated[bool, typer.Option("--plain", help="Print lines, not a live view.")] = False,
+) -> None:
+    """Watch driftd find a drift: a broker, a real model's traffic, the daemon and a receiver, in about a minute."""
+    for_s = _duration_s(for_)
+    from driftd.demo import command  # noqa: PLC0415
+
+    raise typer.Exit(command.main(for_s, serve, plain))
+
+
+@app.command(epilog=examples("driftd check --config driftd.yaml", "driftd check --connect"))
+def check(
+    *,
+    config: Config = DEFAULT_CONFIG,
+    connect: Annotated[
+        bool, typer.Option("--connect", help="Also try the broker, its topics, and the receivers' hosts.")
+    ] = False,
+) -> None:
+    """Validate the settings and name file, line and key of every fault. Sends nothing."""
+    from driftd.commands import check as command  # noqa: PLC0415
+
+    raise typer.Exit(command.main(config, connect=connect))
+
+
+@app.command(
+    epilog=examples(
+        "driftd replay --config driftd.yaml events.jsonl",
+        "driftd replay --output json p0.parquet p1.parquet",
+        "driftd replay --since 2026-11-23T10:00:00Z --until 2026-11-24T10:00:00Z kafka:predictions",
+    )
+)
+def replay(
+    events: Annotated[list[str], typer.Argument(metavar="EVENTS", help="JSON-lines or Parquet files, or kafka:TOPIC.")],
+    config: Config = DEFAULT_CONFIG,
+    output: Annotated[Output, typer.Option(help="How to print what would have been sent.")] = "text",
+    model: Annotated[str | None, typer.Option(metavar="NAME", help="This model alone.")] = None,
+    since: Annotated[
+        str | None, typer.Option(metavar="TIME", help="From here: RFC 3339 or epoch milliseconds.")
+    ] = None,
+    until: Annotated[str | None, typer.Option(metavar="TIME", help="Up to here, exclusive.")] = None,
+) -> None:
+    """Run the engine over recorded events and print every notification that would have been sent."""
+    span = _instant_ms(since), _instant_ms(until)
+    from driftd.commands import replay as command  # noqa: PLC0415
+
+    raise typer.Exit(command.main(config, events, output, model, *span))
+
+
+@reference_app.command(
+    "build",
+    epilog=examples(
+        "driftd reference build --model churn --output churn.json train.parquet",
+        "driftd reference build --model churn --version 7 --categorical plan,region \\",
+        "    --ignore id --time ts --prediction score --label churned --output churn-7.json train-*.csv",
+    ),
+)
+def reference_build(  # noqa: PLR0913 - options of a command
+    *,
+    model: Annotated[str, typer.Option(metavar="NAME", help="The model that it is for.")],
+    output: Annotated[Path, typer.Option("--output", "-o", metavar="FILE", help="The file to write.")],
+    data: Annotated[list[Path], typer.Argument(metavar="DATA", help="Parquet, CSV or JSON-lines files, in order.")],
+    version: Annotated[str | None, typer.Option(metavar="VERSION", help="The version that it is for.")] = None,
+    categorical: Annotated[
+        str | None, typer.Option(metavar="A,B", help="Columns of numbers that are categories.")
+    ] = None,
+    ignore: Annotated[str | None, typer.Option(metavar="A,B", help="Columns that are no signals.")] = None,
+    time: Annotated[str | None, typer.Option(metavar="COLUMN", help="The column of the event time.")] = None,
+    prediction: Annotated[str | None, typer.Option(metavar="COLUMN", help="The column of the prediction.")] = None,
+    label: Annotated[str | None, typer.Option(metavar="COLUMN", help="The column of the label.")] = None,
+    grid: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Count on the grid of this reference, not on a new one.")
+    ] = None,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress bar.")] = False,
+) -> None:
+    """Build a grid and a reference from training data, in bounded memory."""
+    from driftd.commands import reference as command  # noqa: PLC0415
+
+    columns = _names(categorical), _names(ignore)
+    raise typer.Exit(command.build(model, version, *columns, time, prediction, label, output, data, grid, quiet))
+
+
+@reference_app.command(
+    "show", epilog=examples("driftd reference show churn.json", "driftd reference show churn.json --signal age")
+)
+def reference_show(
+    path: Annotated[Path, typer.Argument(metavar="FILE", help="A reference.")],
+    signal: Annotated[str | None, typer.Option(metavar="NAME", help="This signal, in full.")] = None,
+) -> None:
+    """Show what is in a reference."""
+    from driftd.commands import reference as command  # noqa: PLC0415
+
+    raise typer.Exit(command.show(path, signal))
+
+
+@app.command(epilog=examples("driftd explain alert_4be1c2", "driftd explain --output json alert_4be1c2"))
+def explain(
+    id_: Annotated[str, typer.Argument(metavar="ID", help="The id of a transition, an alert or a request.")],
+    config: Config = DEFAULT_CONFIG,
+    output: Annotated[Output, typer.Option(help="How to print it.")] = "text",
+) -> None:
+    """Show everything behind one transition: panes, counts, law, thresholds, offsets."""
+    from driftd.commands import explain as command  # noqa: PLC0415
+
+    raise typer.Exit(command.main(config, id_, output))
+
+
+@outbox_app.command("list", epilog=examples("driftd outbox list", "driftd outbox list --dead"))
+def outbox_list(
+    *,
+    config: Config = DEFAULT_CONFIG,
+    dead: Annotated[bool, typer.Option("--dead", help="What died, not what waits.")] = False,
+) -> None:
+    """List what waits, or what died."""
+    from driftd.commands import outbox as command  # noqa: PLC0415
+
+    raise typer.Exit(command.list_(config, dead))
+
+
+@outbox_app.command("show", epilog=examples("driftd outbox show 17"))
+def outbox_show(
+    number: Annotated[int, typer.Argument(min=0, metavar="NUMBER", help="Its number in `driftd outbox list`.")],
+    config: Config = DEFAULT_CONFIG,
+) -> None:
+    """Show one delivery: body, attempts, last error."""
+    from driftd.commands import outbox as command  # noqa: PLC0415
+
+    raise typer.Exit(command.show(config, number))
+
+
+@outbox_app.command("replay", epilog=examples("driftd outbox replay 17", "driftd outbox replay --all"))
+def outbox_replay(
+    *,
+    number: Annotated[
+        int | None, typer.Argument(min=0, metavar="NUMBER", help="Its number in `driftd outbox list --dead`.")
+    ] = None,
+    config: Config = DEFAULT_CONFIG,
+    all_: Annotated[bool, typer.Option("--all", help="Everything that died.")] = False,
+) -> None:
+    """Give what died to its receiver again."""
+    if (number is None) == (not all_):
+        raise UserError("which delivery?", "give a number of `driftd outbox list --dead`, or --all, not both")
+    from driftd.commands import outbox as command  # noqa: PLC0415
+
+    raise typer.Exit(command.replay(config, number, all_))
+
+
+@receivers_app.command(
+    "test", epilog=examples("driftd receivers test ops", "driftd receivers test ops --config driftd.yaml")
+)
+def receivers_test(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="The receiver's name in the settings.")],
+    config: Config = DEFAULT_CONFIG,
+) -> None:
+    """Send a notification that is marked as a test."""
+    from driftd.commands import receivers as command  # noqa: PLC0415
+
+    raise typer.Exit(command.test(config, name))
+
+
+def _usage(error: TyperException) -> str:
+    """What was wrong with the line that was typed, or the help where nothing was typed."""
+    message = error.format_message()
+    if message.startswith("Usage: "):
+        return message
+    context = getattr(error, "ctx", None)
+    return f"{printable(message.rstrip('.'))}; see {context.command_path if context else 'driftd'} --help"
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a command; its exit code: 0 done, 1 failed, 2 wrong input or configuration, 130 interrupted."""
+    try:
+        code = app(args=arguments, prog_name="driftd", standalone_mode=False)
+        sys.stdout.flush()
+    except UserError as error:
+        print(error, file=sys.stderr)
+        return error.exit_code
+    except TyperException as error:
+        print(_usage(error), file=sys.stderr)
+        return error.exit_code
+    except (typer.Abort, KeyboardInterrupt):
+        return 130
+    except BrokenPipeError:
+        # The reader has seen enough; nothing is left to say to it when Python flushes at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    return int(code or 0)

@@ -1,0 +1,193 @@
+"""`driftd check`: all that can be said of a configuration before it runs.
+
+The settings find what is wrong within them. Here is what only the world can tell: files that they name, librdkafka's
+own opinion of its settings, and, with `--connect`, the broker and the receivers' hosts.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from driftd.core.fault import printable
+from driftd.settings.fault import Fault, Key
+from driftd.settings.kafka import Kafka, covers, is_expression
+from driftd.settings.keys import nearest
+from driftd.settings.load import Examined, examine
+from driftd.settings.monitoring import Model
+from driftd.settings.schema import Settings
+
+BUILT_IN_SIGNALS = frozenset({"prediction", "class", "label", "error"})
+TIMEOUT_S = 5.0
+
+
+def main(config: Path, *, connect: bool = False) -> int:
+    """0: nothing is wrong; 2: the configuration is; 1: it is right, and the world is not as it says."""
+    examined = examine(config, os.environ)
+    faults = list(examined.faults)
+    settings = examined.settings
+    unreachable: list[Fault] = []
+    if settings is not None:
+        faults += file_faults(examined, settings)
+        faults += _client_faults(examined, settings.kafka)
+        if connect:
+            unreachable += connection_faults(examined, settings)
+    for fault in [*sorted(faults, key=lambda fault: (fault.file, fault.line)), *unreachable]:
+        print(fault, file=sys.stderr)
+    if faults or settings is None:
+        return 2
+    if unreachable:
+        return 1
+    print(printable(f"{config}: {_found(settings)}"))
+    return 0
+
+
+def file_faults(examined: Examined, settings: Settings) -> list[Fault]:
+    """Faults of the state directory and of reference files. `driftd run` refuses to start on them, too."""
+    faults = list(_state_faults(examined, settings.state.directory))
+    faults += _reference_faults(examined, ("monitoring",), Model.model_construct(**dict(settings.monitoring)))
+    for name, model in settings.models.items():
+        faults += _reference_faults(examined, ("models", name), model)
+    return list(dict.fromkeys(faults))
+
+
+def connection_faults(examined: Examined, settings: Settings) -> list[Fault]:
+    """What cannot be reached from here, now. Nothing is sent to anybody but the broker."""
+    faults = list(_creatable_faults(examined, settings.state.directory))
+    faults += _broker_faults(examined, settings.kafka)
+    for name, receiver in settings.receivers.items():
+        parts = urlsplit(receiver.webhook.url)
+        try:
+            socket.getaddrinfo(parts.hostname, parts.port or parts.scheme, type=socket.SOCK_STREAM)
+        except (OSError, UnicodeError):
+            key = ("receivers", name, "webhook", "url")
+            problem = f"the host {parts.hostname} is not known here"
+            faults.append(examined.fault(key, problem, "mend the address, or the name service of this machine"))
+    return faults
+
+
+def read_header(path: Path) -> frozenset[str] | None:
+    """The signals of a reference file; None if it does not say. Raises ValueError if it is none, OSError."""
+    document = json.loads(path.read_bytes())
+    if not isinstance(document, dict) or document.get("format") != "driftd.reference/1":
+        raise ValueError("no driftd.reference/1")
+    signals = document.get("signals")
+    return frozenset(signals) if isinstance(signals, dict) else None
+
+
+def _found(settings: Settings) -> str:
+    rules = {*settings.monitoring.rules, *(rule for model in settings.models.values() for rule in model.rules)}
+    counts = ((len(settings.models), "model"), (len(rules), "rule"), (len(settings.receivers), "receiver"))
+    return ", ".join(f"{count} {name}{'s' if count != 1 else ''}" for count, name in counts) + "; nothing is wrong"
+
+
+def _state_faults(examined: Examined, directory: Path) -> Iterator[Fault]:
+    """A directory that is missing will be made; what is in its place must be one that can be written."""
+    key = ("state", "directory")
+    there = next(path for path in (directory, *directory.absolute().parents) if path.exists())
+    if not there.is_dir():
+        yield examined.fault(key, f"{there} is not a directory", "name a directory, or one that can be made")
+    elif there == directory and not os.access(there, os.W_OK | os.X_OK):
+        yield examined.fault(key, f"{there} cannot be written", "let this user write it, or name another directory")
+
+
+def _creatable_faults(examined: Examined, directory: Path) -> Iterator[Fault]:
+    """Whether a missing state directory could be made, asked of the machine that driftd will run on only."""
+    there = next(path for path in (directory, *directory.absolute().parents) if path.exists())
+    if there != directory and there.is_dir() and not os.access(there, os.W_OK | os.X_OK):
+        problem = f"{directory} does not exist and cannot be made in {there}"
+        yield examined.fault(("state", "directory"), problem, "make it and let this user write it")
+
+
+def _reference_faults(examined: Examined, scope: Key, model: Model) -> Iterator[Fault]:
+    reference = model.reference
+    files: list[tuple[Key, Path]] = [
+        ((*scope, "reference", "versions", version), path) for version, path in reference.versions.items()
+    ]
+    if reference.file is not None:
+        files.append(((*scope, "reference", "file"), reference.file))
+    signals: set[str] = set()
+    complete = bool(files)
+    for key, path in files:
+        remedy = f"make one: driftd reference build --model {scope[-1]} --output {path} DATA..."
+        try:
+            header = read_header(path)
+        except FileNotFoundError:
+            yield examined.fault(key, f"there is no file {path}", remedy)
+        except OSError as error:
+            yield examined.fault(key, f"{path} cannot be read: {error.strerror}", "let this user read it")
+        except ValueError:
+            yield examined.fault(key, f"{path} is not a driftd reference", remedy)
+        else:
+            signals |= header or set()
+            complete &= header is not None
+            continue
+        complete = False
+    if complete:
+        yield from _signal_faults(examined, scope, model, signals)
+
+
+def _signal_faults(examined: Examined, scope: Key, model: Model, signals: set[str]) -> Iterator[Fault]:
+    """Signals that are named for this model and are not in its references. Inherited names may be of other models."""
+    named: list[tuple[Key, str]] = [((*scope, "signals", name), name) for name in model.signals]
+    for rule, body in model.rules.items():
+        named += [((*scope, "rules", rule, "on"), name) for name in body.on or ()]
+    for key, name in named:
+        if name in signals or name in BUILT_IN_SIGNALS or examined.tree.place_of(key).key[:1] != scope[:1]:
+            continue
+        near = nearest(name, signals)
+        remedy = f"did you mean `{near}`?" if near else "name a signal that `driftd reference show` lists"
+        yield examined.fault(key, f"no signal `{name}` is in the reference", remedy)
+
+
+def _client_faults(examined: Examined, kafka: Kafka) -> Iterator[Fault]:
+    """librdkafka's own opinion: it is asked without an address, so that it connects nowhere."""
+    config = {key: value for key, value in kafka.client_config().items() if key != "bootstrap.servers"}
+    if not config:
+        return
+    from confluent_kafka import Consumer, KafkaException  # noqa: PLC0415 - half of the time that a check takes
+
+    try:
+        Consumer({"group.id": kafka.group_id, "log_level": 0, **config}).close()
+    except KafkaException as error:
+        said = error.args[0].str()
+        name = next((name for name in sorted(config, key=len, reverse=True) if name in said), None)
+        section = "secret_files" if name in kafka.secrets else "client"
+        key = ("kafka", section, name) if name else ("kafka", "client")
+        for secret in kafka.secrets.values():
+            said = said.replace(secret.get_secret_value(), "***")
+        yield examined.fault(
+            key, f"librdkafka refuses it: {said}", "mend it: librdkafka's CONFIGURATION.md lists them all"
+        )
+
+
+def _broker_faults(examined: Examined, kafka: Kafka) -> Iterator[Fault]:
+    from confluent_kafka import KafkaException  # noqa: PLC0415
+    from confluent_kafka.admin import AdminClient  # noqa: PLC0415
+
+    servers = ("kafka", "bootstrap_servers")
+    try:
+        client = AdminClient({**kafka.client_config(), "log_level": 0, "socket.timeout.ms": int(TIMEOUT_S * 1000)})
+        topics = client.list_topics(timeout=TIMEOUT_S).topics
+    except KafkaException as error:
+        problem = f"no broker answers at {kafka.bootstrap_servers}: {error.args[0].str()}"
+        yield examined.fault(servers, problem, "start it, or mend the address and kafka.client")
+        return
+    for name in ("predictions", "features", "labels"):
+        key = ("kafka", "topics", name)
+        if examined.tree.at(key) is None:
+            continue  # nobody asked for it
+        for pattern in getattr(kafka.topics, name):
+            if not any(covers(pattern, topic) for topic in topics):
+                what = "no topic matches" if is_expression(pattern) else "there is no topic"
+                near = nearest(pattern, topics)
+                remedy = f"did you mean `{near}`?" if near else "create it, or take it out of the list"
+                yield examined.fault(key, f"{what} `{pattern}` on the broker", remedy)
+    dead = kafka.dead_letters.topic
+    if dead is not None and dead not in topics:
+        print(f"note: there is no topic {dead}; create it unless the broker creates topics itself", file=sys.stderr)

@@ -1,0 +1,209 @@
+"""Features of the events of one (model, kind), from their JSON to columns.
+
+With known types: a typed struct, whole chunks turned into float64 at once, no Python object per number beyond the
+decoder's. Without: dicts, and columns of objects. Either reads one object of features with `fast`, which accepts only
+what is right in every part, or takes a generic object, in which what is wrong becomes BAD and the rest stays.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from itertools import chain
+from typing import Final, Literal
+
+import msgspec
+import numpy as np
+from msgspec import Raw
+from numpy.typing import NDArray
+
+from driftd.core.event import ABSENT, BAD, NULL, Column, Mark
+from driftd.kafka.envelope import sound
+from driftd.kafka.strict import finite, is_text
+
+SignalType = Literal["numeric", "categorical"]
+Row = tuple[object, ...]
+
+MAX_FEATURES: Final = 2_000
+"""Distinct features of one model in one block while its types are not known; more are dropped and counted."""
+MAX_NAME: Final = 256
+
+_BUILT_IN: Final = frozenset({"prediction", "class", "label", "error"})
+_RESERVED: Final = ("performance.", "feature.")
+_CHUNK: Final = 256
+"""Rows at a time: their objects stay in the cache, and are freed for the next."""
+_EXTRA_FEATURES: Final = 256
+"""Features without a type that the fast reader learns for a model; with more distinct ones, rows are read exactly."""
+_TOO_BIG: Final = 2**1024 - 2**970
+"""The least integer that rounds to no float64."""
+
+
+def signal_of(feature: str) -> str:
+    """The signal's name: the feature's own, unless that is a built-in's."""
+    return f"feature.{feature}" if feature in _BUILT_IN or feature.startswith(_RESERVED) else feature
+
+
+def feature_of(signal: str) -> str | None:
+    """The feature behind a signal; None for a built-in one."""
+    if signal in _BUILT_IN or signal.startswith("performance."):
+        return None
+    return signal.removeprefix("feature.")
+
+
+def good_name(name: str) -> bool:
+    """1 to 256 characters, no control characters, no lone surrogates."""
+    return 0 < len(name) <= MAX_NAME and (name.isprintable() or _no_controls(name)) and is_text(name)
+
+
+def _no_controls(name: str) -> bool:
+    return not any(c < " " or "\x7f" <= c <= "\x9f" for c in name)
+
+
+class KnownFeatures:
+    """Features whose types are known. `elsewhere`: those counted from another kind of event, no strangers."""
+
+    def __init__(self, types: Mapping[str, SignalType], elsewhere: frozenset[str] = frozenset()) -> None:
+        of_type: dict[str, list[str]] = {"numeric": [], "categorical": []}
+        for signal in sorted(types):
+            feature = feature_of(signal)
+            if feature is not None and signal_of(feature) == signal:
+                of_type[types[signal]].append(feature)
+        self._numeric = of_type["numeric"]
+        self._names = of_type["numeric"] + of_type["categorical"]
+        self._known = frozenset(self._names)
+        self._elsewhere = elsewhere
+        self._extras: list[str] = []
+        self._absent: Row = (ABSENT,) * len(self._numeric) + (Mark.ABSENT,) * len(of_type["categorical"])
+        self._decode = self._decoder()
+        self.left_out = 0
+        """Values of features that have no type, in all rows read."""
+
+    def fast(self, raw: Raw) -> Row | None:
+        """One row, all of whose features are right; None otherwise."""
+        if not len(raw):
+            return self._absent
+        try:
+            row = msgspec.structs.astuple(self._decode(raw))
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+            return None
+        if self._extras:
+            extras = [raw for raw in row[len(self._names) :] if len(raw)]
+            if not all(map(sound, extras)):
+                return None
+            self.left_out += sum(
+                1
+                for name, raw in zip(self._extras, row[len(self._names) :], strict=True)
+                if len(raw) and name not in self._elsewhere
+            )
+            return row[: len(self._names)]
+        return row
+
+    def exact(self, features: Mapping[str, object] | None) -> Row:
+        """The same row from a generic object, with BAD for what is wrong."""
+        if not features:
+            return self._absent
+        strangers = features.keys() - self._known
+        if strangers:
+            self.left_out += len(strangers - self._elsewhere)
+            self._learn(strangers)
+        get, first = features.get, len(self._numeric)
+        numbers = [number(get(name, Mark.ABSENT)) for name in self._names[:first]]
+        return (*numbers, *(scalar(get(name, Mark.ABSENT)) for name in self._names[first:]))
+
+    def columns(self, rows: Sequence[Row]) -> dict[str, Column]:
+        """By signal: float64 for numeric ones, lists of objects for categorical ones."""
+        k, n = len(self._numeric), len(rows)
+        numbers = np.empty((k, n), np.float64)
+        objects: list[list[object]] = [[] for _ in self._names[k:]]
+        for start in range(0, n, _CHUNK):
+            chunk = tuple(zip(*rows[start : start + _CHUNK], strict=True))
+            size = min(_CHUNK, n - start)
+            # NumPy reads None as NaN, which is NULL.
+            flat = np.fromiter(chain.from_iterable(chunk[:k]), np.float64, k * size)
+            numbers[:, start : start + size] = flat.reshape(k, size)
+            for column, values in zip(objects, chunk[k:], strict=True):
+                column.extend(values)
+        numbers += 0.0  # one zero of the two
+        found: dict[str, Column] = dict(zip(map(signal_of, self._numeric), numbers, strict=True))
+        for name, column in zip(self._names[k:], objects, strict=True):
+            found[signal_of(name)] = _bounded(column)
+        return found
+
+    def _learn(self, strangers: Iterable[str]) -> None:
+        """From now on the fast reader expects these too; it takes them as they are and does not look inside."""
+        new = sorted(filter(is_text, set(strangers) - set(self._extras)))[: _EXTRA_FEATURES - len(self._extras)]
+        if new:
+            self._extras += new
+            self._decode = self._decoder()
+
+    def _decoder(self) -> Callable[[Raw], msgspec.Struct]:
+        fields: list[tuple[str, object, object]] = []
+        for i in range(len(self._names)):
+            if i < len(self._numeric):
+                fields.append((f"f{i}", float | None, ABSENT))
+            else:
+                fields.append((f"f{i}", str | int | float | bool | None, Mark.ABSENT))
+        fields += [(f"f{i}", Raw, Raw()) for i in range(len(fields), len(fields) + len(self._extras))]
+        rename = {f"f{i}": name for i, name in enumerate(self._names + self._extras)}
+        struct = msgspec.defstruct("Features", fields, rename=rename, gc=False, forbid_unknown_fields=True)
+        return msgspec.json.Decoder(struct).decode
+
+
+class AnyFeatures:
+    """Features of a model whose types are not known: every one is a column of objects."""
+
+    def __init__(self) -> None:
+        self.left_out = 0
+        """Values of features that were dropped, for too many names or a bad one, in all columns made."""
+
+    def fast(self, raw: Raw) -> dict[str, object] | None:
+        """One row, all of whose features are right; None otherwise."""
+        if not len(raw):
+            return {}
+        try:
+            return _scalars(raw)
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+            return None
+
+    def exact(self, features: Mapping[str, object] | None) -> dict[str, object]:
+        """The same row from a generic object, with BAD for what is wrong."""
+        return {name: scalar(value) for name, value in (features or {}).items()}
+
+    def columns(self, rows: Sequence[Mapping[str, object]]) -> dict[str, Column]:
+        """By signal, lists of objects. Over the bound on names, those first in order stay."""
+        shapes = {tuple(row) for row in rows}  # nearly always one
+        names = set(chain.from_iterable(shapes))
+        kept = sorted(filter(good_name, names))[:MAX_FEATURES]
+        if len(kept) < len(names):
+            dropped = names.difference(kept)
+            self.left_out += sum(not dropped.isdisjoint(row) and len(dropped.intersection(row)) for row in rows)
+        return {signal_of(name): _bounded([row.get(name, Mark.ABSENT) for row in rows]) for name in kept}
+
+
+_scalars: Final = msgspec.json.Decoder(dict[str, str | int | float | bool | None]).decode
+
+
+def number(value: object) -> float:
+    """The value in a float64 column."""
+    kind = type(value)
+    if kind is float or kind is int:
+        return float(value) if finite(value) else BAD  # type: ignore[arg-type]
+    if value is None:
+        return NULL
+    return ABSENT if value is Mark.ABSENT else BAD
+
+
+def numbers(column: Sequence[object]) -> NDArray[np.float64]:
+    """A column of objects as float64."""
+    return np.fromiter(map(number, column), np.float64, len(column)) + 0.0
+
+
+def scalar(value: object) -> object:
+    """The value in a column of objects."""
+    if isinstance(value, dict | list) or (type(value) is int and not -_TOO_BIG < value < _TOO_BIG):
+        return Mark.BAD
+    return value
+
+
+def _bounded(column: list[object]) -> list[object]:
+    """The column of a fast reader, in which nothing can be wrong but an integer that no float64 holds."""
+    return list(map(scalar, column)) if int in set(map(type, column)) else column
