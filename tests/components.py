@@ -7,15 +7,8 @@ import os
 import shutil
 import subprocess
 from pathlib import Path
-from typing import NoReturn
 
-import pytest
-
-
-def _missing(reason: str) -> NoReturn:
-    if os.environ.get("CI") == "true":
-        pytest.fail(reason)
-    pytest.skip(reason)
+from tests.conftest import lacks
 
 
 def _apt(*arguments: str) -> str | None:
@@ -55,4 +48,4 @@ def _installed(program: str, package: str) -> Path | str:
 def promtool() -> Path:
     """Prometheus' own checker, from Debian's package. Skips, or in CI fails, where it cannot be had."""
     found = _installed("promtool", "prometheus")
-    return found if isinstance(found, Path) else _missing(found)
+    return found if isinstance(found, Path) else lacks(found)

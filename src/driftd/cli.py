@@ -19,7 +19,7 @@ Output = Literal["text", "json"]
 
 app = typer.Typer(
     name="driftd",
-    help="Watches model serving on Kafka and says, at a stated false-alarm rate, when a model no longer sees its world.",
+    help="Watches model serving on Kafka and says, at a stated false-alarm rate, when a model's world has changed.",
     epilog="Start here:\n\n\b\n  driftd demo\n  driftd check --config driftd.yaml\n  driftd run --config driftd.yaml",
     no_args_is_help=True,
     add_completion=False,
@@ -27,36 +27,44 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
-reference_app = typer.Typer(
-    help="Build and show references: what a model's signals look like when all is well.",
-    epilog=(
-        "Examples:\n\n\b\n"
-        "  driftd reference build --model churn --output churn.json train.parquet\n"
-        "  driftd reference show churn.json"
-    ),
-    no_args_is_help=True,
-)
-outbox_app = typer.Typer(
-    help="Show and replay what waits to be delivered, and what died.",
-    epilog="Examples:\n\n\b\n  driftd outbox list --dead\n  driftd outbox show 17\n  driftd outbox replay 17",
-    no_args_is_help=True,
-)
-receivers_app = typer.Typer(
-    help="Try receivers out.", epilog="Example:\n\n\b\n  driftd receivers test ops", no_args_is_help=True
-)
-app.add_typer(reference_app, name="reference")
-app.add_typer(outbox_app, name="outbox")
-app.add_typer(receivers_app, name="receivers")
-
-Config = Annotated[
-    Path, typer.Option("--config", "-c", envvar="DRIFTD_CONFIG", metavar="FILE", help="The settings file.")
-]
-DEFAULT_CONFIG = Path("driftd.yaml")
 
 
 def examples(*lines: str) -> str:
     """An epilog that is printed as it stands."""
     return "\n".join([f"Example{'s' if len(lines) > 1 else ''}:\n\n\b", *(f"  {line}" for line in lines)])
+
+
+def _group(text: str, *lines: str) -> typer.Typer:
+    return typer.Typer(help=text, epilog=examples(*lines), no_args_is_help=True)
+
+
+reference_app = _group(
+    "Build and show references: what a model's signals look like when all is well.",
+    "driftd reference build --model churn --output churn.json train.parquet",
+    "driftd reference show churn.json",
+)
+outbox_app = _group(
+    "Show and replay what waits to be delivered, and what died.",
+    "driftd outbox list --dead",
+    "driftd outbox show 17",
+    "driftd outbox replay 17",
+)
+receivers_app = _group("Try receivers out.", "driftd receivers test ops")
+app.add_typer(reference_app, name="reference")
+app.add_typer(outbox_app, name="outbox")
+app.add_typer(receivers_app, name="receivers")
+
+Config = Annotated[
+    Path,
+    # Whether it can be read is the settings' to say, with a remedy.
+    typer.Option("--config", "-c", envvar="DRIFTD_CONFIG", metavar="FILE", readable=False, help="The settings file."),
+]
+DEFAULT_CONFIG = Path("driftd.yaml")
+Categorical = Annotated[str | None, typer.Option(metavar="A,B", help="Columns of numbers that are categories.")]
+Ignore = Annotated[str | None, typer.Option(metavar="A,B", help="Columns that are no signals.")]
+Time = Annotated[str | None, typer.Option(metavar="COLUMN", help="The column of the event time.")]
+Prediction = Annotated[str | None, typer.Option(metavar="COLUMN", help="The column of the prediction.")]
+Label = Annotated[str | None, typer.Option(metavar="COLUMN", help="The column of the label.")]
 
 
 def _names(text: str | None) -> list[str]:
@@ -148,24 +156,38 @@ def check(
     epilog=examples(
         "driftd replay --config driftd.yaml events.jsonl",
         "driftd replay --output json p0.parquet p1.parquet",
+        "driftd replay --model churn --time ts --prediction score --ignore id scored.csv",
         "driftd replay --since 2026-11-23T10:00:00Z --until 2026-11-24T10:00:00Z kafka:predictions",
     )
 )
 def replay(
-    events: Annotated[list[str], typer.Argument(metavar="EVENTS", help="JSON-lines or Parquet files, or kafka:TOPIC.")],
+    events: Annotated[
+        list[str], typer.Argument(metavar="EVENTS", help="JSON-lines, Parquet or CSV files, or kafka:TOPIC.")
+    ],
     config: Config = DEFAULT_CONFIG,
     output: Annotated[Output, typer.Option(help="How to print what would have been sent.")] = "text",
-    model: Annotated[str | None, typer.Option(metavar="NAME", help="This model alone.")] = None,
     since: Annotated[
-        str | None, typer.Option(metavar="TIME", help="From here: RFC 3339 or epoch milliseconds.")
+        str | None, typer.Option(metavar="TIME", help="Of Kafka from here: RFC 3339 or epoch milliseconds.")
     ] = None,
-    until: Annotated[str | None, typer.Option(metavar="TIME", help="Up to here, exclusive.")] = None,
+    until: Annotated[str | None, typer.Option(metavar="TIME", help="Of Kafka up to here, exclusive.")] = None,
+    model: Annotated[str | None, typer.Option(metavar="NAME", help="Of which model the rows of tables are.")] = None,
+    version: Annotated[str | None, typer.Option(metavar="VERSION", help="And of which version.")] = None,
+    time: Time = None,
+    prediction: Prediction = None,
+    label: Label = None,
+    id_: Annotated[str | None, typer.Option("--id", metavar="COLUMN", help="The column of the event's id.")] = None,
+    ignore: Ignore = None,
+    categorical: Categorical = None,
 ) -> None:
     """Run the engine over recorded events and print every notification that would have been sent."""
     span = _instant_ms(since), _instant_ms(until)
     from driftd.commands import replay as command  # noqa: PLC0415
+    from driftd.core.event import UNVERSIONED  # noqa: PLC0415
+    from driftd.files.events import EventOptions  # noqa: PLC0415
 
-    raise typer.Exit(command.main(config, events, output, model, *span))
+    names = tuple(_names(ignore)), tuple(_names(categorical))
+    options = EventOptions(model, version or UNVERSIONED, time, prediction, label, id_, *names)
+    raise typer.Exit(command.main(config, events, output, options, *span))
 
 
 @reference_app.command(
@@ -176,19 +198,17 @@ def replay(
         "    --ignore id --time ts --prediction score --label churned --output churn-7.json train-*.csv",
     ),
 )
-def reference_build(  # noqa: PLR0913 - options of a command
+def reference_build(
     *,
     model: Annotated[str, typer.Option(metavar="NAME", help="The model that it is for.")],
     output: Annotated[Path, typer.Option("--output", "-o", metavar="FILE", help="The file to write.")],
     data: Annotated[list[Path], typer.Argument(metavar="DATA", help="Parquet, CSV or JSON-lines files, in order.")],
     version: Annotated[str | None, typer.Option(metavar="VERSION", help="The version that it is for.")] = None,
-    categorical: Annotated[
-        str | None, typer.Option(metavar="A,B", help="Columns of numbers that are categories.")
-    ] = None,
-    ignore: Annotated[str | None, typer.Option(metavar="A,B", help="Columns that are no signals.")] = None,
-    time: Annotated[str | None, typer.Option(metavar="COLUMN", help="The column of the event time.")] = None,
-    prediction: Annotated[str | None, typer.Option(metavar="COLUMN", help="The column of the prediction.")] = None,
-    label: Annotated[str | None, typer.Option(metavar="COLUMN", help="The column of the label.")] = None,
+    categorical: Categorical = None,
+    ignore: Ignore = None,
+    time: Time = None,
+    prediction: Prediction = None,
+    label: Label = None,
     grid: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Count on the grid of this reference, not on a new one.")
     ] = None,
@@ -259,8 +279,6 @@ def outbox_replay(
     all_: Annotated[bool, typer.Option("--all", help="Everything that died.")] = False,
 ) -> None:
     """Give what died to its receiver again."""
-    if (number is None) == (not all_):
-        raise UserError("which delivery?", "give a number of `driftd outbox list --dead`, or --all, not both")
     from driftd.commands import outbox as command  # noqa: PLC0415
 
     raise typer.Exit(command.replay(config, number, all_))

@@ -6,7 +6,6 @@ own opinion of its settings, and, with `--connect`, the broker and the receivers
 
 from __future__ import annotations
 
-import json
 import os
 import socket
 import sys
@@ -14,7 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from driftd.core.fault import printable
+from driftd.core.fault import UserError, printable
 from driftd.settings.fault import Fault, Key
 from driftd.settings.kafka import Kafka, covers, is_expression
 from driftd.settings.keys import nearest
@@ -71,13 +70,12 @@ def connection_faults(examined: Examined, settings: Settings) -> list[Fault]:
     return faults
 
 
-def read_header(path: Path) -> frozenset[str] | None:
-    """The signals of a reference file; None if it does not say. Raises ValueError if it is none, OSError."""
-    document = json.loads(path.read_bytes())
-    if not isinstance(document, dict) or document.get("format") != "driftd.reference/1":
-        raise ValueError("no driftd.reference/1")
-    signals = document.get("signals")
-    return frozenset(signals) if isinstance(signals, dict) else None
+def read_reference(path: Path) -> tuple[str, frozenset[str]]:
+    """The hash of a reference file's grid, and its signals. Raises UserError if it is no sound reference."""
+    from driftd.files import reference_file  # noqa: PLC0415 - it brings the arrays along, and many checks need none
+
+    header, reference = reference_file.read(path)
+    return header.hash, frozenset(reference.grid.names)
 
 
 def _found(settings: Settings) -> str:
@@ -111,28 +109,24 @@ def _reference_faults(examined: Examined, scope: Key, model: Model) -> Iterator[
     ]
     if reference.file is not None:
         files.append(((*scope, "reference", "file"), reference.file))
-    signals: set[str] = set()
-    complete = bool(files)
+    grids: dict[str, frozenset[str]] = {}
     for key, path in files:
-        remedy = f"make one: driftd reference build --model {scope[-1]} --output {path} DATA..."
         try:
-            header = read_header(path)
-        except FileNotFoundError:
-            yield examined.fault(key, f"there is no file {path}", remedy)
-        except OSError as error:
-            yield examined.fault(key, f"{path} cannot be read: {error.strerror}", "let this user read it")
-        except ValueError:
-            yield examined.fault(key, f"{path} is not a driftd reference", remedy)
-        else:
-            signals |= header or set()
-            complete &= header is not None
+            grid, signals = read_reference(path)
+        except UserError as error:
+            name = scope[1] if len(scope) > 1 else "NAME"
+            build = f"driftd reference build --model {name} --output {path} DATA..."
+            yield examined.fault(key, error.problem, f"{error.remedy} ({build})")
             continue
-        complete = False
-    if complete:
-        yield from _signal_faults(examined, scope, model, signals)
+        grids[grid] = signals
+        if len(grids) > 1:
+            remedy = "build it again with `driftd reference build --grid FIRST.json`, FIRST.json the other file"
+            yield examined.fault(key, f"{path} is not on the grid of the model's other references", remedy)
+    if grids:
+        yield from _signal_faults(examined, scope, model, frozenset().union(*grids.values()))
 
 
-def _signal_faults(examined: Examined, scope: Key, model: Model, signals: set[str]) -> Iterator[Fault]:
+def _signal_faults(examined: Examined, scope: Key, model: Model, signals: frozenset[str]) -> Iterator[Fault]:
     """Signals that are named for this model and are not in its references. Inherited names may be of other models."""
     named: list[tuple[Key, str]] = [((*scope, "signals", name), name) for name in model.signals]
     for rule, body in model.rules.items():
@@ -146,7 +140,7 @@ def _signal_faults(examined: Examined, scope: Key, model: Model, signals: set[st
 
 
 def _client_faults(examined: Examined, kafka: Kafka) -> Iterator[Fault]:
-    """librdkafka's own opinion: it is asked without an address, so that it connects nowhere."""
+    """What librdkafka itself says: it is asked without an address, so that it connects nowhere."""
     config = {key: value for key, value in kafka.client_config().items() if key != "bootstrap.servers"}
     if not config:
         return

@@ -18,7 +18,7 @@ def look_level(per_year: float, length: int, rules: int) -> float:
 
 
 def holm(p_values: Sequence[float], level: float, tests: int) -> list[float | None]:
-    """For each p-value the level it passed at, None where it did not. `tests` >= len(p_values): those untold count too."""
+    """For each p-value the level it passed at, None where it did not. `tests`: how many there are, told or not."""
     out: list[float | None] = [None] * len(p_values)
     for rank, i in enumerate(sorted(range(len(p_values)), key=lambda i: (p_values[i], i))):
         own = level / (tests - rank)

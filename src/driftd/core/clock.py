@@ -2,12 +2,15 @@
 
 - The *arrival time* of a partition never falls. A block of at least 64 records moves it to the smallest Kafka timestamp
   in it, a tick to what the tick says; a smaller block does not move it (one fast producer would).
-- The *watermark* W of a (model, kind) in a partition is min(greatest event time there, arrival time) less the allowed
-  lateness, never falling; once the model has been silent there for `max_wait` of arrival time, the end of its newest
-  pane.
+- The *watermark* W of a (model, kind) in a partition is the smaller of two: arrival time less the allowed lateness; and
+  the greatest event time there less the allowed lateness or, once the model has been silent there for `max_wait` of
+  arrival time, the end of its newest pane. It never falls.
 - `passed_at` of a pane's end E is the smallest arrival time, over partitions, at which a W had reached E. A partition
   is *done* with E when its own W has reached it, or its arrival time is at least passed_at + `max_wait`; a pane closes
   when every partition is done with it. What a partition brings after it is done with a pane is late.
+
+So nothing is late that comes while its partition's arrival time is below the pane's end plus the allowed lateness:
+whatever other clocks say, whoever falls silent, however the log is read.
 
 W is never stored: a partition keeps the steps from which, for any E, the exact arrival time follows at which its W
 reached E. So neither how often a clock was looked at, nor in which order partitions were read, changes an answer.
@@ -37,6 +40,9 @@ class Clock:
         self.kinds: dict[Kind, tuple[PartitionId, ...]] = dict.fromkeys(KINDS, ())
         self._topics: dict[PartitionId, tuple[Kind, ...]] = {}
         self._wakes: dict[PartitionId, list[tuple[int, str, Kind]]] = {}
+        self._asked: dict[PartitionId, dict[tuple[str, Kind], int]] = {}
+        """The earliest wake that is still to come."""
+        self._unread_at: dict[PartitionId, int] = {}
 
     def discover(self, partitions: Mapping[PartitionId, tuple[Kind, ...]]) -> None:
         """From now on every pane of these kinds waits for these partitions too."""
@@ -44,6 +50,7 @@ class Clock:
             self._topics[partition] = kinds
             self.arrivals.setdefault(partition, _UNREAD)
             self._wakes.setdefault(partition, [])
+            self._asked.setdefault(partition, {})
         for kind in KINDS:
             self.kinds[kind] = tuple(sorted(p for p, kinds in self._topics.items() if kind in kinds))
 
@@ -60,25 +67,41 @@ class Clock:
             self.arrivals[partition] = arrival
 
     def wake_at(self, partition: PartitionId, arrival: int, model: str, kind: Kind) -> None:
-        """Ask for (model, kind) to be looked at once this partition reaches this arrival time."""
-        heapq.heappush(self._wakes[partition], (arrival, model, kind))
+        """Ask for (model, kind) to be looked at once this partition reaches this arrival time.
+
+        An earlier wake that is still to come will do: who is woken too early asks again.
+        """
+        asked = self._asked[partition].get((model, kind))
+        if asked is None or arrival < asked:
+            self._asked[partition][model, kind] = arrival
+            heapq.heappush(self._wakes[partition], (arrival, model, kind))
 
     def due(self, partitions: Iterable[PartitionId]) -> set[tuple[str, Kind]]:
         """Who is to be looked at, now that these partitions have moved."""
         out: set[tuple[str, Kind]] = set()
         for partition in partitions:
-            heap, arrival = self._wakes[partition], self.arrivals[partition]
+            heap, asked, arrival = self._wakes[partition], self._asked[partition], self.arrivals[partition]
             while heap and heap[0][0] <= arrival:
-                _, model, kind = heapq.heappop(heap)
-                out.add((model, kind))
+                at, model, kind = heapq.heappop(heap)
+                # Where an earlier wake was asked for after this one, that one counted.
+                if asked.get((model, kind)) == at:
+                    del asked[model, kind]
+                    out.add((model, kind))
         return out
 
     def ahead(self, max_skew: int) -> set[PartitionId]:
-        """Partitions more than `max_skew` of arrival time ahead of the slowest that has been read."""
-        read = [arrival for arrival in self.arrivals.values() if arrival > _UNREAD]
-        if not read:
+        """Partitions more than `max_skew` of arrival time ahead of the slowest.
+
+        One that was never read counts as standing where the fastest stood when this was first asked: others may go on
+        for `max_skew` without it and no further, or what waits for it would grow without bound.
+        """
+        fastest = max(self.arrivals.values(), default=_UNREAD)
+        if fastest == _UNREAD:
             return set()
-        return {p for p, arrival in self.arrivals.items() if arrival > min(read) + max_skew}
+        unread = {p: self._unread_at.get(p, fastest) for p, arrival in self.arrivals.items() if arrival == _UNREAD}
+        self._unread_at = unread
+        slowest = min(unread.get(p, arrival) for p, arrival in self.arrivals.items())
+        return {p for p, arrival in self.arrivals.items() if arrival > slowest + max_skew}
 
     def plain(self) -> dict[str, object]:
         return {
@@ -121,11 +144,15 @@ class Progress:
         self.max_wait = max_wait
         self.marks: dict[PartitionId, Marks] = {}
 
-    def observe(self, partition: PartitionId, greatest: int, before: int, after: int) -> None:
-        """A block had events up to `greatest`; it moved the partition's arrival time from `before` to `after`."""
+    def observe(self, partition: PartitionId, greatest: int, before: int, after: int, latest: int) -> None:
+        """A block had events up to `greatest`; it moved the partition's arrival time from `before` to `after`.
+
+        `latest`: its greatest Kafka timestamp. Silence is counted from there: arrival time may be far behind it.
+        """
+        seen_at = max(after, latest)
         marks = self.marks.get(partition)
         if marks is None:
-            marks = self.marks[partition] = Marks(greatest, after)
+            marks = self.marks[partition] = Marks(greatest, seen_at)
             self._step(marks, greatest - self.lateness, after)
             return
         if before >= marks.seen_at + self.max_wait:
@@ -133,7 +160,7 @@ class Progress:
         if greatest > marks.greatest:
             marks.greatest = greatest
             self._step(marks, greatest - self.lateness, after)
-        marks.seen_at = after
+        marks.seen_at = seen_at
 
     def _step(self, marks: Marks, reach: int, at: int) -> None:
         """Keep a step only where it reaches a further pane's end than those before."""
@@ -172,7 +199,7 @@ class Progress:
         for partition in partitions:
             arrival = clock.arrivals[partition]
             out = min(out, arrival, self.reached_at(partition, end))
-        return out + self.max_wait
+        return max(out, end + self.lateness) + self.max_wait
 
     def waiting_for(self, clock: Clock, partitions: tuple[PartitionId, ...], end: int) -> list[tuple[PartitionId, int]]:
         """Partitions that are not done with `end`, each with the arrival time at which it will be, as things stand."""
@@ -200,6 +227,4 @@ class Progress:
     def load(self, plain: object) -> None:
         assert isinstance(plain, list)
         for topic, number, greatest, seen_at, steps in plain:
-            self.marks[PartitionId(topic, number)] = Marks(
-                greatest, seen_at, [(reach, at) for reach, at in steps]
-            )
+            self.marks[PartitionId(topic, number)] = Marks(greatest, seen_at, [(reach, at) for reach, at in steps])

@@ -5,9 +5,9 @@ for a categorical one. Groups whose expected count is under 5 are merged (numeri
 leftwards; categorical: pooled, NEW among them, a pool under 5 joins the smallest kept). The expected count is that of
 n rounded down to a power of two, so that repeated looks and the reference's own replay use the same groups.
 
-One group alone could never show anything, so there are always two. Where one cell holds nearly everything (a constant, a
-flag that is seldom set) they are that cell and the rest: a *lone* cell. Too little is expected of the rest for its fall
-to be seen; only its rise counts. Where every category is rare, neighbours in the order of frequency are merged.
+One group alone could never show anything, so there are always two. Where one cell holds nearly everything (a constant,
+a flag that is seldom set) they are that cell and the rest: a *lone* cell. Too little is expected of the rest for its
+fall to be seen; only its rise counts. Where every category is rare, neighbours in the order of frequency are merged.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ class Grouping:
 
 
 def power_of_two(n: NDArray[np.int64] | NDArray[np.float64]) -> NDArray[np.int64]:
-    """n (at least 1) rounded down to a power of two."""
+    """Each n, at least 1, rounded down to a power of two."""
     return np.left_shift(np.int64(1), np.frexp(np.maximum(n, 1).astype(np.float64))[1].astype(np.int64) - 1)
 
 
@@ -87,7 +87,7 @@ def _ordered_groups(mass: Floats, n: int) -> NDArray[np.int64]:
     middle = np.cumsum(mass) - mass / 2
     label = np.minimum(np.floor(GROUPS * middle + 1e-9), GROUPS - 1).astype(np.int64)
     label = np.unique(label, return_inverse=True)[1]
-    return _merged(np.bincount(label, weights=mass) * n)[label]
+    return _merged(np.bincount(label, weights=mass).astype(np.float64) * n)[label]
 
 
 def _merged(expected: Floats) -> NDArray[np.int64]:

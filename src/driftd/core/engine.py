@@ -15,7 +15,7 @@ from driftd.core.monitor import GivenReference, Monitor, Outcome
 from driftd.core.profile import Plan
 from driftd.core.record import SEPARATOR, changes_of, restore_monitor
 from driftd.core.spec import Spec
-from driftd.core.summary import view_of
+from driftd.core.summary import view_of, waiting_for
 from driftd.core.view import ModelView, PartitionView, View
 
 
@@ -42,6 +42,7 @@ class Engine:
         self.dropped_models = 0
         self._views: dict[str, ModelView] = {}
         self._changed: set[str] = set()
+        self._restored: set[tuple[str, Kind]] = set()
         self.default_plan = Monitor(spec.group, spec.default, spec.limits, {}).plan()
         # A model with a reference is known before its first event, so that its first block is counted on its grid.
         for model in sorted({*spec.models, *self.given}):
@@ -50,6 +51,8 @@ class Engine:
     def apply(self, stimulus: Stimulus) -> Outcome:
         """Take one stimulus in; what follows from it, in order."""
         out = Outcome()
+        # Nobody waits for a clock that was not asked: after a restart every open pane asks again.
+        touched, self._restored = self._restored, set()
         if isinstance(stimulus, Discovered):
             self.clock.discover(stimulus.partitions)
             for partition in stimulus.partitions:
@@ -60,12 +63,14 @@ class Engine:
                 if partition in self.clock.arrivals:
                     self.clock.advance(partition, arrival)
                     moved.append(partition)
-            self._close(self.clock.due(moved), out)
+            touched |= self.clock.due(moved)
         else:
-            self._profile(stimulus, out)
+            touched |= self._add(stimulus)
+        self._close(touched, out)
         return out
 
-    def _profile(self, profile: Profile, out: Outcome) -> None:
+    def _add(self, profile: Profile) -> set[tuple[str, Kind]]:
+        """Count what a profile brings. Whose panes may be free now."""
         partition = profile.partition
         counts = self.counts[partition]
         counts.next_offset = profile.next
@@ -95,7 +100,7 @@ class Engine:
                 monitor.backfill += events
                 monitor.dirty.add(("core",))
                 self._touch(model)
-        self._close(touched, out)
+        return touched
 
     def _memory(self) -> int:
         return self.spec.limits.learning_memory - sum(m.learning_bytes for m in self._learning())
@@ -178,17 +183,18 @@ class Engine:
             if monitor is not None:
                 restore_monitor(monitor, by_model[name])
                 self.plans[name] = monitor.plan()
-                # Nobody waits for a clock that was not asked: every open pane asks again.
-                for kind in monitor.open:
-                    monitor.close(self.clock, kind, Outcome())
+                self._restored |= {(name, kind) for kind, panes in monitor.open.items() if panes}
 
     # -- what is seen ------------------------------------------------------------------------------------------------
 
     def view(self) -> View:
         """Everything that is known now, immutable; models that did not change keep their object."""
         for name, monitor in self.monitors.items():
-            if name not in self._views:
+            view = self._views.get(name)
+            if view is None:
                 self._views[name] = view_of(monitor, self.clock)
+            elif (waiting := waiting_for(monitor, self.clock)) != view.waiting_for:
+                self._views[name] = replace(view, waiting_for=waiting)
         partitions = tuple(
             PartitionView(
                 partition,

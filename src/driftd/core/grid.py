@@ -3,7 +3,8 @@
 Each axis numbers its codes 0, 1, ... : first the cells, then three states that are no cells: null, absent, bad.
 
 - Numeric: underflow, up to 60 right-closed bins of equal reference mass, overflow. Equal edges are merged, so that
-  constants, integers and zero-inflated values work. The right edge belongs to a bin, so an atom lies whole in one bin.
+  constants, integers and zero-inflated values work. The right edge belongs to a bin, so an atom lies whole in one bin;
+  one that would fill several bins lies in its bin alone.
 - Categorical: the top K categories, OTHER (known but rare), NEW (never seen in the reference). An `open` axis had too
   many categories to know them all: what is not in its top K is OTHER, and nothing is ever NEW.
 """
@@ -13,6 +14,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+import sys
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -246,16 +248,17 @@ def _axis_from_plain(plain: object) -> Axis:
         if plain["type"] == "numeric":
             bounds = np.array(plain["bounds"], np.float64)
             centre, scale = float(plain["centre"]), float(plain["scale"])
-            if bounds.ndim != 1 or not len(bounds) or not np.isfinite(bounds).all() or (bounds[1:] <= bounds[:-1]).any():
-                raise ValueError("bounds do not rise")
+            rise = bounds.ndim == 1 and bounds.size > 0 and bool((bounds[1:] > bounds[:-1]).all())
+            if not rise or not np.isfinite(bounds).all():
+                raise ValueError("bounds do not rise")  # noqa: TRY301 - the name of the axis is added below
             if not (math.isfinite(centre) and math.isfinite(scale) and scale > 0):
-                raise ValueError("centre or scale is not finite")
+                raise ValueError("centre or scale is not finite")  # noqa: TRY301
             return Numeric(name, bounds, centre, scale)
         if plain["type"] == "categorical":
             categories, rare, is_open = plain["categories"], plain["rare"], plain["open"]
             known = [*categories, *rare] if isinstance(categories, list) and isinstance(rare, list) else [None]
             if not all(isinstance(value, str) for value in known) or len(set(known)) < len(known):
-                raise ValueError("categories are two lists of texts, each text once")
+                raise ValueError("categories are two lists of texts, each text once")  # noqa: TRY301
             return Categorical(name, tuple(categories), frozenset(rare), is_open is True)
     except (KeyError, TypeError, OverflowError, ValueError) as fault:
         raise ValueError(f"axis {name!r}: {fault}") from fault
@@ -267,22 +270,28 @@ def numeric_axis(name: str, sample: NDArray[np.float64], low: float, high: float
     ordered = np.sort(sample)
     m = len(ordered)
     ranks = -(-np.arange(1, BINS + 1) * m // BINS) - 1
-    edges = np.unique(np.append(ordered[ranks], high))
+    quantiles, repeats = np.unique(ordered[ranks], return_counts=True)
+    # An atom that takes the place of several edges gives one back, so that what is rare below it has a bin of its own.
+    begins = np.searchsorted(ordered, quantiles, side="left")
+    ends = np.searchsorted(ordered, quantiles, side="right")
+    shared = begins > np.append(0, ends[:-1])
+    shared[0] |= low < quantiles[0]
+    beside = np.nextafter(quantiles[(repeats > 1) & shared], -np.inf)
+    edges = np.unique(np.concatenate((quantiles, beside, [high])))
     edges = edges[edges >= low]
     # Adding 0.0 makes one zero of the two, so that the hash does not depend on the sign of a zero.
-    bounds = np.append(np.nextafter(low, -np.inf), edges) + 0.0
-    if not np.isfinite(bounds[0]):
-        bounds[0] = -np.finfo(np.float64).max
+    below = max(math.nextafter(low, -math.inf), -sys.float_info.max)
+    bounds = np.append(below, edges) + 0.0
     return Numeric(name, np.unique(bounds), *_scale(ordered))
 
 
 def _scale(ordered: NDArray[np.float64]) -> tuple[float, float]:
     """Centre and scale. Two-valued and [0, 1] signals keep their units: a rate is read as a rate."""
     least, most = float(ordered[0]), float(ordered[-1])
-    if (least >= 0 and most <= 1) or bool(((ordered == least) | (ordered == most)).all()):
-        # A two-valued signal far from 0 would meet the clip at 64 in its own units: that one is standardised.
-        if max(abs(least), abs(most)) <= 1:
-            return 0.0, 1.0
+    two_values = bool(((ordered == least) | (ordered == most)).all())
+    # A two-valued signal far from 0 would meet the clip at 64 in its own units: that one is standardised.
+    if (least >= 0 or two_values) and max(abs(least), abs(most)) <= 1:
+        return 0.0, 1.0
     # Halved twice, huge values do not overflow; fsum makes the mean the same on every machine.
     unit = max(abs(least), abs(most)) or 1.0
     scaled = ordered / unit

@@ -8,11 +8,13 @@ signal is numeric if every sampled value of it that is not null is a number, unl
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from math import isnan
+from typing import Any, cast
 
 import numpy as np
 
-from driftd.core.event import Columns, Mark, PartitionId
+from driftd.core.event import Column, Columns, Mark, PartitionId
 from driftd.core.grid import Axis, Grid, categorical_axis, category, numbers_of, numeric_axis
 from driftd.core.pane import Ints, Pane, pack_ints, unpack_ints
 from driftd.core.reference import PARTS, Reference, part_starts
@@ -58,20 +60,16 @@ class GridLearner:
         }
 
     def load(self, plain: Mapping[str, object]) -> None:
-        events, samples, dropped = plain["events"], plain["samples"], plain["dropped"]
-        assert isinstance(events, int)
-        assert isinstance(samples, dict)
-        assert isinstance(dropped, int)
-        self.events, self.dropped = events, dropped
-        self.samples = {name: Sample.from_plain(sample) for name, sample in samples.items()}
+        rows = cast("dict[str, Any]", plain)
+        self.events, self.dropped = rows["events"], rows["dropped"]
+        self.samples = {name: Sample.from_plain(sample) for name, sample in rows["samples"].items()}
 
 
-def _objects(column: object) -> list[object]:
-    if isinstance(column, np.ndarray):
-        odd = {np.inf: Mark.ABSENT, -np.inf: Mark.BAD}
-        return [None if v != v else odd.get(v, v) for v in column.tolist()]
-    assert isinstance(column, list)
-    return column
+def _objects(column: Column) -> Sequence[object]:
+    if not isinstance(column, np.ndarray):
+        return column
+    odd = {np.inf: Mark.ABSENT, -np.inf: Mark.BAD}
+    return [None if isnan(value) else odd.get(value, value) for value in column.tolist()]
 
 
 def _axis(name: str, sample: Sample, said: SignalType | None, top: int) -> Axis:
@@ -129,13 +127,9 @@ class ReferenceLearner:
 
     @classmethod
     def from_plain(cls, grid: Grid, plain: Mapping[str, object]) -> ReferenceLearner:
-        start, events, moments, pieces = (plain[key] for key in ("start", "events", "moments", "pieces"))
-        assert isinstance(start, int)
-        assert isinstance(events, int)
-        assert isinstance(moments, bytes)
-        assert isinstance(pieces, list)
-        learner = cls(grid, start)
-        learner.events = events
-        learner.moments = unpack_ints(moments).reshape(3, -1)
-        learner.pieces = [(n, body) for n, body in pieces]
+        rows = cast("dict[str, Any]", plain)
+        learner = cls(grid, rows["start"])
+        learner.events = rows["events"]
+        learner.moments = unpack_ints(rows["moments"]).reshape(3, -1)
+        learner.pieces = [(n, body) for n, body in rows["pieces"]]
         return learner

@@ -1,7 +1,8 @@
 """One model, its versions inside: add, close, judge.
 
 All that a model remembers lives here. What is added is merged exactly, in any order; what closes, closes in event order;
-so neither the order of partitions, nor polls, nor restarts change what is said.
+so neither the order of partitions, nor polls, nor restarts change what is said. Each kind of event closes at its own
+pace: what is remembered of one kind is never asked about another, or the pace would be heard in what is said.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import numpy as np
 from driftd.core.action import Action
 from driftd.core.clock import NEVER, Clock, Progress
 from driftd.core.event import KINDS, Columns, Kind, Part, PartitionId, Profile, Seen
+from driftd.core.finding import Finding
 from driftd.core.grid import Grid
 from driftd.core.learn import GridLearner, ReferenceLearner
 from driftd.core.notify import notification, retrain_request
@@ -108,19 +110,18 @@ class Monitor:
         self.samplers: dict[Kind, GridLearner] = {}
         self.references: dict[tuple[str, Kind], tuple[Reference, int]] = {}
         self.learners: dict[tuple[str, Kind], ReferenceLearner] = {}
-        self.founders: set[str] = set()
+        self.founders: dict[Kind, set[str]] = {kind: set() for kind in KINDS}
         self.series: dict[tuple[str, Kind], Series] = {}
         self.totals: dict[tuple[str, Kind], Totals] = {}
-        self.newest: dict[str, int] = {}
+        self.newest: dict[Kind, dict[str, int]] = {kind: {} for kind in KINDS}
         self.backfill = 0
         self.retired = 0
-        self.retraining = Retraining(model.retrain)
+        self.retraining = {kind: Retraining(model.retrain) for kind in KINDS}
         self.transitions: dict[tuple[str, str, str], int] = {}
         self.learning_bytes = 0
         self.sampled = False
         self.dirty: set[tuple[object, ...]] = set()
         self.stored_blocks: dict[tuple[str, Kind], set[tuple[int, int]]] = {}
-        self.waiting: dict[Kind, tuple[PartitionId, int]] = {}
         self.given = dict(given)
         for version, one in given.items():
             self._give(version, one)
@@ -131,8 +132,8 @@ class Monitor:
             chosen = given.reference.select(names)
             self.grids.setdefault(kind, chosen.grid)
             self.references[version, kind] = (chosen, -NEVER)
-        if version == "" and given.version:
-            self.founders.add(given.version)
+            if version == "" and given.version:
+                self.founders[kind].add(given.version)
 
     # -- the map's side ----------------------------------------------------------------------------------------------
 
@@ -188,7 +189,7 @@ class Monitor:
                 self.dirty.add(("apart", kind, end, *touched.key()))
             else:
                 self.dirty.add(("sure", kind, end, *touched))
-        progress.observe(partition, seen.greatest, before, clock.arrivals[partition])
+        progress.observe(partition, seen.greatest, before, clock.arrivals[partition], profile.latest)
         self.dirty.add(("core",))
 
     def _total(self, version: str, kind: Kind) -> Totals:
@@ -229,15 +230,12 @@ class Monitor:
             waiting = progress.waiting_for(clock, partitions, end)
             if waiting:
                 partition, due = min(waiting, key=lambda pair: pair[1])
-                if self.waiting.get(kind) != (partition, due):
-                    self.waiting[kind] = (partition, due)
-                    if due < NEVER:
-                        clock.wake_at(partition, due, self.model.name, kind)
+                if due < NEVER:
+                    clock.wake_at(partition, due, self.model.name, kind)
                 return
             passed = progress.passed_at(clock, partitions, end)
             self._close(kind, end, panes.pop(end), passed + self.model.window.max_wait, out)
             progress.forget(end)
-        self.waiting.pop(kind, None)
 
     def _close(self, kind: Kind, end: int, pane: OpenPane, deadline: int, out: Outcome) -> None:
         every = self.model.window.every
@@ -255,17 +253,17 @@ class Monitor:
         self.closed_until[kind] = end
         self.dirty.add(("core",))
         for version in sorted({*merged, *(c.version for c in columns)}):
-            self.newest[version] = max(end, self.newest.get(version, end))
-        self._bound_versions(end, out)
+            self.newest[kind][version] = end
         if grid is None:
             self._sample(kind, end, columns, out)
-            return
-        self._count(kind, end, grid, merged, covers, out)
+        else:
+            self._count(kind, end, grid, merged, covers, out)
+        self._bound_versions(kind, end, out)
 
     def _sample(self, kind: Kind, end: int, columns: list[Contribution], out: Outcome) -> None:
         sampler = self.samplers.setdefault(kind, GridLearner(self.limits.signals))
         for contribution in columns:
-            self.founders.add(contribution.version)
+            self.founders[kind].add(contribution.version)
             assert isinstance(contribution.body, Columns)
             sampler.feed(contribution.partition, self._watched_columns(contribution.body))
         self.dirty.add(("sampler", kind))
@@ -302,9 +300,9 @@ class Monitor:
             out.panes.append(ClosedPane(self.model.name, version, kind, end - every, end, total, covers[version]))
             series = self._series(version, kind, grid)
             source = self.source_of(version, kind)
-            if source == "" and (("", kind) not in self.references or not self.founders):
+            if source == "" and (("", kind) not in self.references or not self.founders[kind]):
                 # It takes part in what the model learns, or it is the first seen of a file that names no version.
-                self.founders.add(version)
+                self.founders[kind].add(version)
             self.dirty.add(("series", version, kind))
             if source is None:
                 continue
@@ -326,8 +324,8 @@ class Monitor:
         """Whose reference a version is judged against: its own, "" for the model's; None while it is held."""
         if (version, kind) in self.references or (version, kind) in self.learners:
             return version
-        policy = self.model.on_new_version
-        if ("", kind) not in self.references or policy == "inherit" or version in self.founders or not self.founders:
+        policy, founders = self.model.on_new_version, self.founders[kind]
+        if ("", kind) not in self.references or policy == "inherit" or version in founders or not founders:
             return ""
         return version if policy == "learn" else None
 
@@ -355,35 +353,40 @@ class Monitor:
             series = self.series[version, kind] = Series(self.group, self.model, version, kind, grid)
         return series
 
-    def _bound_versions(self, end: int, out: Outcome) -> None:
+    def _bound_versions(self, kind: Kind, end: int, out: Outcome) -> None:
         """Memory is bounded in versions: the one that has been silent longest in event time is retired."""
-        while len(self.newest) > self.limits.versions:
-            version = min(self.newest, key=lambda v: (self.newest[v], v))
-            del self.newest[version]
+        newest = self.newest[kind]
+        while len(newest) > self.limits.versions:
+            version = min(newest, key=lambda v: (newest[v], v))
+            del newest[version]
             self.retired += 1
-            for kind in KINDS:
-                series = self.series.pop((version, kind), None)
-                if series is not None:
-                    for finding in series.retire(end, "retired"):
-                        self._act(notification(self.group, self.model, version, kind, finding), out)
-                self.totals.pop((version, kind), None)
+            series = self.series.pop((version, kind), None)
+            if series is not None:
+                for finding in series.retire(end, "retired"):
+                    self._tell_one(series, finding, out)
+            self.totals.pop((version, kind), None)
+            self.learners.pop((version, kind), None)
+            if version not in self.given:
                 self.references.pop((version, kind), None)
-                self.learners.pop((version, kind), None)
-                self.dirty |= {("series", version, kind), ("reference", version, kind), ("learner", version, kind)}
+            self.dirty |= {("series", version, kind), ("reference", version, kind), ("learner", version, kind)}
 
     # -- tell --------------------------------------------------------------------------------------------------------
 
     def _tell(self, series: Series, end: int, pane: Pane, out: Outcome) -> None:
         for finding in series.close(end, pane):
-            self._act(notification(self.group, self.model, series.version, series.kind, finding), out)
-            if finding.type == "resolved":
-                for subject in finding.subjects:
-                    self.retraining.forget(subject.alert_id)
-        asking = [a for a in series.firing() if self.retraining.may_ask(a[0], a[1])]
-        if asking and self.retraining.ask([alert_id for _, _, alert_id, _ in asking], end):
+            self._tell_one(series, finding, out)
+        retraining = self.retraining[series.kind]
+        asking = [a for a in series.firing() if retraining.may_ask(a[0], a[1])]
+        if asking and retraining.ask([alert_id for _, _, alert_id, _ in asking], end):
             action = retrain_request(self.group, self.model, series, end, asking)
-            self.retraining.newest_id = action.id
+            retraining.newest_id = action.id
             self._act(action, out)
+
+    def _tell_one(self, series: Series, finding: Finding, out: Outcome) -> None:
+        self._act(notification(self.group, self.model, series.version, series.kind, finding), out)
+        if finding.type == "resolved":
+            for subject in finding.subjects:
+                self.retraining[series.kind].forget(subject.alert_id)
 
     def _act(self, action: Action, out: Outcome) -> None:
         out.actions.append(action)

@@ -2,7 +2,7 @@
 exact in any order and grouping.
 
 With z the value standardised by the grid, q = rint(clip(z, +-64) * 2^20), s1 = sum of q, s2 = sum of
-(q * q + 2^19) >> 20; what was clipped is counted. Safe to 2^31 events a pane.
+(q * q + 2^19) >> 20; what was clipped is counted. Safe below 2^31 events.
 """
 
 from __future__ import annotations
@@ -80,6 +80,8 @@ def merge_slices(pieces: Iterable[Ints]) -> Ints:
     rows = np.concatenate(list(pieces))
     order = np.lexsort((rows[:, 1], rows[:, 0]))
     rows = rows[order]
+    if not len(rows):
+        return rows
     starts = np.flatnonzero(np.append(True, (np.diff(rows[:, :2], axis=0) != 0).any(axis=1)))
     merged = rows[starts]
     merged[:, 2:] = np.add.reduceat(rows[:, 2:], starts, axis=0)

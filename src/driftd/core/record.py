@@ -76,12 +76,12 @@ def _core(monitor: Monitor) -> dict[str, object]:
         "progress": {kind: progress.plain() for kind, progress in monitor.progress.items()},
         "closed_until": monitor.closed_until,
         "births": monitor.births,
-        "founders": sorted(monitor.founders),
+        "founders": {kind: sorted(founders) for kind, founders in monitor.founders.items()},
         "totals": [[version, kind, t.events, t.late] for (version, kind), t in sorted(monitor.totals.items())],
-        "newest": dict(sorted(monitor.newest.items())),
+        "newest": {kind: dict(sorted(newest.items())) for kind, newest in monitor.newest.items()},
         "backfill": monitor.backfill,
         "retired": monitor.retired,
-        "retraining": monitor.retraining.plain(),
+        "retraining": {kind: retraining.plain() for kind, retraining in monitor.retraining.items()},
         "transitions": [[*key, n] for key, n in sorted(monitor.transitions.items())],
         "sampled": monitor.sampled,
     }
@@ -157,11 +157,12 @@ def _restore_core(monitor: Monitor, core: Any) -> None:
         monitor.progress[kind].load(plain)
     monitor.closed_until = dict(core["closed_until"])
     monitor.births = dict(core["births"])
-    monitor.founders = set(core["founders"])
+    monitor.founders = {kind: set(founders) for kind, founders in core["founders"].items()}
     monitor.totals = {(version, kind): Totals(events, late) for version, kind, events, late in core["totals"]}
-    monitor.newest = dict(core["newest"])
+    monitor.newest = {kind: dict(newest) for kind, newest in core["newest"].items()}
     monitor.backfill, monitor.retired, monitor.sampled = core["backfill"], core["retired"], core["sampled"]
-    monitor.retraining.load(core["retraining"])
+    for kind, plain in core["retraining"].items():
+        monitor.retraining[kind].load(plain)
     monitor.transitions = {(rule, kind, severity): n for rule, kind, severity, n in core["transitions"]}
 
 

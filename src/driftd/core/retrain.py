@@ -1,12 +1,13 @@
 """When a retraining is asked for: an alert that may ask fires, and neither the cool-down nor the budget forbids it.
 
-An alert asks once in its life. One that fires within the cool-down is not forgotten: it asks as soon as it may, if it is
-still firing then. Times are event times in ms.
+An alert asks once in its life. One that fires within the cool-down is not forgotten: it asks as soon as it may, if it
+is still firing then. Times are event times in ms.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import cast
 
 from driftd.core.spec import DAY, SEVERITIES, Retrain, Severity
 
@@ -48,12 +49,10 @@ class Retraining:
         return [self.requests, sorted(self.answered), self.total, self.newest_id]
 
     def load(self, plain: Sequence[object]) -> None:
-        requests, answered, total, newest = plain
-        assert isinstance(requests, list)
-        assert isinstance(answered, list)
-        assert isinstance(total, int)
-        self.requests, self.answered, self.total = requests, set(answered), total
-        self.newest_id = newest if isinstance(newest, str) else None
+        self.requests, answered, self.total, self.newest_id = cast(
+            "tuple[list[int], list[str], int, str | None]", plain
+        )
+        self.answered = set(answered)
 
 
 def describe(policy: Retrain) -> Mapping[str, object]:

@@ -7,6 +7,7 @@ sample of both, whatever was read first, and a row that is read twice is there o
 from __future__ import annotations
 
 import hashlib
+from typing import cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -52,9 +53,6 @@ class Sample:
     @classmethod
     def from_plain(cls, plain: dict[str, object], size: int = SAMPLE) -> Sample:
         sample = cls(size)
-        hashes, values = plain["hashes"], plain["values"]
-        assert isinstance(hashes, bytes)
-        assert isinstance(values, list)
-        sample.hashes = np.frombuffer(hashes, "<u8").astype(np.uint64)
-        sample.values = values
+        sample.hashes = np.frombuffer(cast("bytes", plain["hashes"]), "<u8").astype(np.uint64)
+        sample.values = cast("list[object]", plain["values"])
         return sample

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from driftd.core.clock import Clock
+from driftd.core.clock import NEVER, Clock
 from driftd.core.event import Kind
 from driftd.core.monitor import Monitor
 from driftd.core.view import ModelView, ReferenceState, SeriesView
@@ -10,11 +10,8 @@ from driftd.core.view import ModelView, ReferenceState, SeriesView
 
 def view_of(monitor: Monitor, clock: Clock) -> ModelView:
     """One model as it stands now, immutable."""
-    waiting: list[str] = []
-    for kind, panes in monitor.open.items():
-        if panes:
-            waits = monitor.progress[kind].waiting_for(clock, clock.kinds[kind], min(panes))
-            waiting += [str(partition) for partition, _ in waits]
+    newest = max(monitor.retraining.values(), key=lambda retraining: max(retraining.requests, default=-NEVER))
+    retrains = sum(retraining.total for retraining in monitor.retraining.values())
     return ModelView(
         monitor.model.name,
         dict(monitor.model.labels),
@@ -22,15 +19,25 @@ def view_of(monitor: Monitor, clock: Clock) -> ModelView:
         sum(totals.events for totals in monitor.totals.values()),
         monitor.backfill,
         sum(len(panes) for panes in monitor.open.values()),
-        tuple(sorted(set(waiting))),
+        waiting_for(monitor, clock),
         monitor.learning_bytes,
         monitor.sampled,
         monitor.retired,
-        "requested" if monitor.retraining.total else "none",
-        monitor.retraining.newest_id,
-        monitor.retraining.total,
+        "requested" if retrains else "none",
+        newest.newest_id,
+        retrains,
         dict(monitor.transitions),
     )
+
+
+def waiting_for(monitor: Monitor, clock: Clock) -> tuple[str, ...]:
+    """The partitions that the oldest open panes wait for."""
+    waiting: set[str] = set()
+    for kind, panes in monitor.open.items():
+        if panes:
+            waits = monitor.progress[kind].waiting_for(clock, clock.kinds[kind], min(panes))
+            waiting |= {str(partition) for partition, _ in waits}
+    return tuple(sorted(waiting))
 
 
 def _series(monitor: Monitor, version: str, kind: Kind) -> SeriesView:

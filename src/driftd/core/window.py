@@ -7,7 +7,7 @@ the sum of two of the level below. A window is judged at its end, once the block
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from driftd.core.grid import Grid
@@ -38,16 +38,18 @@ class Windows:
         self.blocks: list[dict[int, tuple[int, bytes]]] = [{} for _ in range(self.levels)]
         self.last: int | None = None
 
-    def push(self, end: int, pane: Pane) -> list[Span]:
-        """A pane was closed (in order of `end`). What is to be judged now, in order of its end."""
-        out = []
+    def push(self, end: int, pane: Pane) -> Iterator[Span]:
+        """A pane was closed (in order of `end`). What is to be judged now, in order of its end.
+
+        Take them one by one: `total` and `ends` speak of the span that was given last.
+        """
         if self.last is not None:
             for boundary in sorted({self._boundary(k) for k in range(1, self.levels)}):
                 if self.last < boundary < end:
-                    out += self._complete(boundary)
+                    yield from self._complete(boundary)
         self.blocks[0][end] = (pane.events, pane.pack())
         self.last = end
-        return out + self._complete(end)
+        yield from self._complete(end)
 
     def _boundary(self, level: int) -> int:
         """The end of the block of this level that holds the newest pane."""
@@ -78,12 +80,12 @@ class Windows:
             events = sum(n for n, _ in self.blocks[level].values())
             if events >= self.spec.min_samples:
                 return [Span(end - (self.spec.length << level), end, level, events, enough=True)]
-        # The newest panes may not have come into a block of the longest windows yet: count them beside.
+        # What has not come into a block of the longest windows yet lies in those of the shorter ones: count it too.
         top = self.levels - 1
-        covered = max(self.blocks[top], default=0)
-        most = sum(n for n, _ in self.blocks[top].values()) + sum(
-            n for e, (n, _) in self.blocks[0].items() if e > covered
-        )
+        most, covered = 0, 0
+        for blocks in reversed(self.blocks):
+            most += sum(n for e, (n, _) in blocks.items() if e > covered)
+            covered = max(covered, max(blocks, default=0))
         if most >= self.spec.min_samples:
             return []
         return [Span(end - (self.spec.length << top), end, top, most, enough=False)]
@@ -96,7 +98,7 @@ class Windows:
                 del blocks[first]
 
     def total(self, grid: Grid, span: Span) -> Pane:
-        """The sum of a window that was just judged."""
+        """The sum of the window that `push` gave last."""
         out = Pane.empty(grid)
         for _, body in self.blocks[span.level].values():
             out.add(Pane.unpack(body))

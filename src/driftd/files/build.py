@@ -1,16 +1,18 @@
 """A grid and a reference from a table, in two passes and bounded memory: first what bins and categories there are,
-then how many rows fall into each, part by part in the order of the rows."""
+then how many rows fall into each, part by part in the order of the rows.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final
+from typing import Final, cast
 
 import numpy as np
+from numpy.typing import NDArray
 
-from driftd.core.event import UNVERSIONED, Columns, PartitionId
+from driftd.core.event import UNVERSIONED, Column, Columns, PartitionId
 from driftd.core.fault import UserError
 from driftd.core.grid import Axis, Categorical, Grid, Numeric
 from driftd.core.pane import Counted, Ints
@@ -21,8 +23,8 @@ from driftd.files.cells import Form
 from driftd.files.choice import Choice, Choices, choose
 from driftd.files.opening import open_table
 from driftd.files.reference_file import Header
-from driftd.files.survey import Categories, Numbers, distinct_bound
-from driftd.files.table import Table
+from driftd.files.survey import Categories, Numbers, distinct_bound, sample_bound
+from driftd.files.table import Table, good_name
 
 MOST_COUNTS: Final = 1 << 24
 """Counts in all parts together (128 MiB): a wide table gets fewer parts."""
@@ -66,10 +68,14 @@ def build(
 ) -> Built:
     """Build from Parquet, CSV or JSON lines; on `grid`, if it is given. Raises UserError."""
     tell = progress or (lambda _phase, _done, _all: None)
+    _check_name("model", options.model)
+    _check_name("version", options.version or UNVERSIONED)
     table = open_table(files, options.model, options.version)
     if table.columns:  # else they are known only after the scan
         options.choices.check(table)
     holds = table.scan(lambda done: tell("types", done, table.size))
+    if not table.columns:
+        raise _no_rows(table, options)
     options.choices.check(table)
     chosen = choose(table, holds, options.choices, grid)
     survey = _Survey(table, chosen, options)
@@ -93,6 +99,13 @@ def build(
     return Built(header, reference, parts, [*table.notes, *chosen.notes, *survey.notes()])
 
 
+def _check_name(what: str, name: str) -> None:
+    if not good_name(name):
+        raise UserError(
+            f"{name[:64]!r} is no name of a {what}", "give 1 to 256 characters, none of them a control character"
+        )
+
+
 class _Survey:
     """The first pass."""
 
@@ -103,9 +116,10 @@ class _Survey:
         self.rows = 0
         self.span: tuple[int, int] | None = None
         self.disorder = 0
-        bound = distinct_bound(sum(form == "objects" for form in chosen.forms.values()))
+        numeric = sum(form == "numbers" for form in chosen.forms.values())
+        sampled, bound = sample_bound(numeric), distinct_bound(len(chosen.forms) - numeric)
         self.columns: dict[str, Numbers | Categories] = {
-            name: Numbers() if form == "numbers" else Categories(bound) for name, form in chosen.forms.items()
+            name: Numbers(sampled) if form == "numbers" else Categories(bound) for name, form in chosen.forms.items()
         }
 
     def run(self, report: Callable[[int], None]) -> None:
@@ -118,19 +132,17 @@ class _Survey:
             for name, column in self.columns.items():
                 values = batch.columns[name]
                 if isinstance(column, Numbers):
-                    assert isinstance(values, np.ndarray)
-                    column.add(hashes, values)
+                    column.add(hashes, cast("NDArray[np.float64]", values))
                 else:
-                    column.add(values)  # type: ignore[arg-type]
+                    column.add(cast("Sequence[object]", values))
             if time is not None:
                 self._time(time, batch.columns[time], batch.place)
             self.rows += batch.rows
             report(batch.done)
         if not self.rows:
-            raise UserError(f"{self.table.files[0]} has no rows to count", _no_rows(self.table, self.options))
+            raise _no_rows(self.table, self.options)
 
-    def _time(self, name: str, values: object, place: str) -> None:
-        assert isinstance(values, list)
+    def _time(self, name: str, values: Column, place: str) -> None:
         known = np.array([value for value in values if type(value) is int], np.int64)
         if not len(known):
             if any(value is not None for value in values):
@@ -164,7 +176,7 @@ class _Survey:
 
     def notes(self) -> list[str]:
         notes = [
-            f"column {name!r} rises with every row, as the number of a row does: --ignore {name}, unless it is a feature"
+            f"column {name!r} rises with every row, as its number does: --ignore {name}, if it is no feature"
             for name, column in self.columns.items()
             if isinstance(column, Numbers) and column.rising and self.rows > LEAST_PART
         ]
@@ -176,17 +188,18 @@ class _Survey:
         return notes
 
 
-def _no_rows(table: Table, options: BuildOptions) -> str:
-    if table.native:
-        return f"no prediction or features event in it is of {options.model!r}{'; ' if table.notes else ''}" + "; ".join(
-            table.notes
-        )
-    return "give a file with at least one row"
+def _no_rows(table: Table, options: BuildOptions) -> UserError:
+    if not table.native:
+        return UserError(f"{table.files[0]} has no rows to count", "give a file with at least one")
+    which = options.model + (f" version {options.version}" if options.version is not None else "")
+    why = f" ({'; '.join(table.notes)})" if table.notes else ""
+    return UserError(
+        f"{table.files[0]} has no rows to count: no prediction or features event in it is of {which}{why}",
+        "check --model and --version",
+    )
 
 
-def _count(
-    table: Table, chosen: Choice, grid: Grid, rows: int, report: Callable[[int], None]
-) -> tuple[Ints, Ints]:
+def _count(table: Table, chosen: Choice, grid: Grid, rows: int, report: Callable[[int], None]) -> tuple[Ints, Ints]:
     """Counts int64[P, codes] of consecutive parts of equal rows, and moments int64[3, signals]."""
     number = max(1, min(PARTS, rows // LEAST_PART, MOST_COUNTS // max(grid.codes, 1)))
     ends = np.arange(1, number + 1, dtype=np.int64) * rows // number
@@ -217,5 +230,3 @@ def _forms(chosen: Choice, grid: Grid) -> Mapping[str, Form]:
         name: "numbers" if isinstance(grid.axes[grid.index[signal]], Numeric) else "objects"
         for name, signal in chosen.signals.items()
     }
-
-

@@ -10,6 +10,7 @@ import enum
 import math
 import re
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Final, Literal
 
@@ -88,7 +89,7 @@ def objects(array: pa.Array) -> list[object]:
         values = numbers(array)
         plain: list[object] = values.tolist()
         for i in np.flatnonzero(~np.isfinite(values)).tolist():
-            plain[i] = None if plain[i] != plain[i] else Mark.BAD  # noqa: PLR0124 - NaN
+            plain[i] = None if plain[i] != plain[i] else Mark.BAD
         return plain
     if pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind):
         return coded(array, lambda text: text)
@@ -155,7 +156,8 @@ _PER_MS: Final = {"s": -1_000, "ms": 1, "us": 1_000, "ns": 1_000_000}
 
 def times(array: pa.Array) -> list[object]:
     """Event times in ms since the epoch. Timestamps and texts without a zone are UTC; an integer counts
-    milliseconds, a float seconds. Raises ValueError for integers that are hardly milliseconds."""
+    milliseconds, a float seconds. Raises ValueError for integers that are hardly milliseconds.
+    """
     kind = array.type
     if pa.types.is_date(kind):
         array = array.cast(pa.timestamp("ms"))
@@ -223,7 +225,13 @@ def _time(value: object) -> object:
 
 def object_numbers(values: Sequence[object]) -> NDArray[np.float64]:
     """A list of JSON's objects as float64 with NULL, ABSENT and BAD."""
+    if set(map(type, values)) <= _NUMBERS_AND_NULL:
+        with suppress(OverflowError):
+            return settle(np.array(values, np.float64))  # numpy, too, makes None NaN
     return np.fromiter(map(_object_number, values), np.float64, len(values))
+
+
+_NUMBERS_AND_NULL: Final = {int, float, type(None)}
 
 
 def _object_number(value: object) -> float:

@@ -9,7 +9,7 @@ from typing import Final
 from driftd.core.fault import UserError
 from driftd.core.grid import Grid, Numeric
 from driftd.files.cells import Form, Has
-from driftd.files.table import Table, listed, signal_of
+from driftd.files.table import Table, good_name, listed, signal_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,9 +68,14 @@ def choose(table: Table, holds: Mapping[str, Has], said: Choices, grid: Grid | N
     for name in table.columns:
         if name == said.time or name in said.ignore or (table.native and _bare(name) in said.ignore):
             continue
+        if not good_name(name):
+            notes.append(
+                f"column {name[:64]!r} is left out: a signal's name has 1 to 256 characters, no control characters"
+            )
+            continue
         forced = name in said.categorical or (table.native and _bare(name) in said.categorical)
         if holds[name] is Has.OTHER:
-            _refuse_other(name, said, forced=forced)
+            _refuse_other(table, name, said, forced=forced)
             notes.append(f"column {name!r} is left out: it holds neither numbers, nor bools, nor text")
             continue
         numeric = not forced and holds[name] & ~Has.OTHER == Has.NUMBER
@@ -93,9 +98,7 @@ def _signal(name: str, said: Choices, *, numeric: bool, grid: Grid | None) -> st
     return "prediction" if numeric else "class"
 
 
-def _fit(
-    table: Table, signals: dict[str, str], forms: dict[str, Form], notes: list[str], grid: Grid
-) -> None:
+def _fit(table: Table, signals: dict[str, str], forms: dict[str, Form], notes: list[str], grid: Grid) -> None:
     """Keeps what the grid knows, in the form it needs; refuses a table that lacks one of its signals."""
     there = set(signals.values())
     if missing := [name for name in grid.names if name not in there]:
@@ -119,11 +122,15 @@ _REMEDY: Final = {
 }
 
 
-def _refuse_other(name: str, said: Choices, *, forced: bool) -> None:
-    for option, named in (("--categorical", forced), ("--prediction", name == said.prediction), ("--label", name == said.label)):
+def _refuse_other(table: Table, name: str, said: Choices, *, forced: bool) -> None:
+    for option, named in (
+        ("--categorical", forced),
+        ("--prediction", name == said.prediction),
+        ("--label", name == said.label),
+    ):
         if named:
             raise UserError(
-                f"column {name!r}, which {option} names, holds neither numbers, nor bools, nor text",
+                f"{table.files[0]}: column {name!r}, which {option} names, holds neither numbers, nor bools, nor text",
                 "write it as text, or leave it out with --ignore",
             )
 

@@ -61,7 +61,7 @@ class CsvTable(Table):
                         maybe[name] &= ~Has.NUMBER
                     elif not finite[name]:
                         finite[name] = bool(pc.any(pc.is_finite(values)).as_py())
-                if maybe[name] & Has.BOOL and not pc.all(pc.is_in(texts.drop_null(), _BOOLS)).as_py():
+                if maybe[name] & Has.BOOL and not pc.all(pc.is_in(texts.drop_null(), value_set=_BOOLS)).as_py():
                     maybe[name] &= ~Has.BOOL
             report(done)
         for name in self.columns:
@@ -113,7 +113,7 @@ def _number_times(texts: pa.Array) -> list[object]:
     return object_times(coded(texts, text_number))
 
 
-_BOOLS: Final = pc.SetLookupOptions(value_set=pa.array(list(BOOL_WORDS)))
+_BOOLS: Final = pa.array(list(BOOL_WORDS))
 
 
 @contextmanager

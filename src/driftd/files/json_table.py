@@ -171,7 +171,9 @@ def _column(chunk: Chunk, name: str, rows: list[Record], form: Form) -> Column:
         try:
             return object_times(values)
         except ValueError as fault:
-            raise UserError(f"{chunk.path}, line {chunk.first} or after: {name!r}: {fault}", "write RFC 3339") from fault
+            raise UserError(
+                f"{chunk.path}, line {chunk.first} or after: {name!r}: {fault}", "write RFC 3339"
+            ) from fault
     if not set(map(type, values)) <= _HAS.keys():
         return [value if type(value) in _HAS else Mark.BAD for value in values]
     return values

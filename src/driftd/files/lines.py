@@ -58,7 +58,7 @@ def chunks(path: Path, size: int = CHUNK) -> Iterator[Chunk]:
 def objects(chunk: Chunk) -> list[dict[str, object]]:
     """The objects of a chunk, blank lines skipped; a line that holds none is refused with its number."""
     try:
-        return cast("list[dict[str, object]]", _decoder.decode_lines(chunk.body))
+        return _decoder.decode_lines(chunk.body)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         return [_object(chunk, number, line) for number, line in numbered(chunk)]
 

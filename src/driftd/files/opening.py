@@ -9,6 +9,7 @@ from typing import Final, Literal
 from driftd.core.fault import UserError
 from driftd.files.csv_table import CsvTable
 from driftd.files.json_table import JsonTable
+from driftd.files.native_table import NativeTable, has_native_columns
 from driftd.files.parquet_table import ParquetTable
 from driftd.files.table import Table
 
@@ -35,7 +36,8 @@ def format_of(path: Path) -> Format:
     found = _ENDS.get(ends[-1 - zipped]) if len(ends) > zipped else None
     if found is None or (zipped and found == "parquet"):
         raise UserError(
-            f"{path}: what format is this?", "its name must end in .parquet, .csv, .tsv or .jsonl (the last three also .gz)"
+            f"{path}: what format is this?",
+            "its name must end in .parquet, .csv, .tsv or .jsonl (the last three also .gz)",
         )
     if path.stat().st_size == 0:
         raise UserError(f"{path} is empty", "give a file with at least one row")
@@ -43,7 +45,13 @@ def format_of(path: Path) -> Format:
 
 
 def open_table(files: Sequence[Path], model: str | None = None, version: str | None = None) -> Table:
-    """One table of all files in the order given. `model` and `version` pick rows of native JSON events."""
+    """One table of all files in the order given. `model` and `version` pick rows, where these are native events."""
+    table = open_rows(files, model, version)
+    return NativeTable(table, model, version) if has_native_columns(table) else table
+
+
+def open_rows(files: Sequence[Path], model: str | None = None, version: str | None = None) -> Table:
+    """The same; native events in Parquet or CSV are rows like any other."""
     if not files:
         raise UserError("no file was named", "name at least one Parquet, CSV or JSON lines file")
     formats = {format_of(path): path for path in files}

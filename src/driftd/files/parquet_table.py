@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Final
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -13,8 +14,8 @@ from driftd.core.fault import UserError
 from driftd.files.cells import Form, Has, converted, has
 from driftd.files.table import Batch, Report, Table, batch_rows
 
-READ_AHEAD = 1 << 20
-"""Bytes of a column read at once; without it a whole row group is read."""
+READ_AHEAD: Final = 1 << 26
+"""Bytes read ahead of all columns together; unbounded, a whole row group would be."""
 
 
 class ParquetTable(Table):
@@ -31,6 +32,7 @@ class ParquetTable(Table):
             self.same_columns(path, [name for name, _ in types])
             for name, kind in types:
                 self.kinds.setdefault(name, []).append(kind)
+        self.stamps = frozenset(name for name, kinds in self.kinds.items() if all(map(pa.types.is_timestamp, kinds)))
 
     def scan(self, report: Report) -> Mapping[str, Has]:
         report(self.size)
@@ -45,7 +47,7 @@ class ParquetTable(Table):
         wanted = list(forms)
         for number, path in enumerate(self.files):
             row = 0
-            with _reading(path) as file:
+            with _reading(path, len(wanted)) as file:
                 total = max(file.metadata.num_rows, 1)
                 for block in file.iter_batches(batch_rows(len(wanted)), columns=wanted, use_threads=False):
                     flat = _flat_columns(block)
@@ -64,9 +66,10 @@ class ParquetTable(Table):
 
 
 @contextmanager
-def _reading(path: Path) -> Iterator[pq.ParquetFile]:
+def _reading(path: Path, columns: int = 1) -> Iterator[pq.ParquetFile]:
+    ahead = max(1 << 14, min(1 << 20, READ_AHEAD // max(columns, 1)))
     try:
-        with pq.ParquetFile(path, buffer_size=READ_AHEAD, pre_buffer=False) as file:
+        with pq.ParquetFile(path, buffer_size=ahead, pre_buffer=False) as file:
             yield file
     except (OSError, pa.ArrowException) as fault:
         raise UserError(f"{path} cannot be read as Parquet: {fault}", "is it whole, and of that format?") from fault

@@ -245,7 +245,7 @@ def _replay_keys(events: int, parts: int) -> set[tuple[int, int]]:
 
 def _identity(reference: Reference, digest: str) -> str:
     """Depends on what was counted and in which order, not on how it is compressed."""
-    whole = hashlib.sha256(f"{reference.grid.hash} {reference.events} {digest} ".encode())
+    whole = hashlib.sha256(f"{reference.grid.hash} {reference.events} {reference.parts} {digest} ".encode())
     for array in (reference.counts, reference.moments, reference.new_expected):
         whole.update(np.ascontiguousarray(array, "<i8").tobytes())
     return whole.hexdigest()[:16]

@@ -18,9 +18,16 @@ from driftd.core.grid import KNOWN_CATEGORIES, Axis, Categorical, categorical_ax
 
 SAMPLE: Final = 1 << 16
 """Values of a numeric column behind its bins; of fewer rows, all."""
+ALL_SAMPLED: Final = 1 << 23
+"""Values sampled of all columns together (16 bytes each): of more than 128 numeric columns each keeps fewer."""
 DISTINCT: Final = 100_000
 ALL_DISTINCT: Final = 2_000_000
 """Distinct categories counted in all columns together, unless an axis could then know fewer than it may."""
+
+
+def sample_bound(columns: int) -> int:
+    """How many values are sampled of each of so many numeric columns."""
+    return max(1 << 12, min(SAMPLE, ALL_SAMPLED // max(columns, 1)))
 
 
 def distinct_bound(columns: int) -> int:
@@ -51,12 +58,12 @@ class Numbers:
             return
         self.low, self.high = min(self.low, float(values.min())), max(self.high, float(values.max()))
         if self.rising:
-            self.rising = bool(values[0] > self._last and (np.diff(values) > 0).all())
+            self.rising = bool(values[0] > self._last and (values[1:] > values[:-1]).all())
             self._last = float(values[-1])
         small = np.flatnonzero(hashes <= self._limit)
         self._hashes = np.concatenate((self._hashes, hashes[small]))
         self._values = np.concatenate((self._values, values[small]))
-        if len(self._values) > 2 * self.size:
+        if len(self._values) > self.size + (self.size >> 2):
             self._shrink()
 
     def _shrink(self) -> None:
@@ -93,7 +100,8 @@ class Categories:
 
     def once(self) -> int:
         """Categories seen exactly once: the expected mass of what was never seen is that over the count of values
-        (Good 1953, "The population frequencies of species and the estimation of population parameters")."""
+        (Good 1953, "The population frequencies of species and the estimation of population parameters").
+        """
         return sum(1 for count in self.counts.values() if count == 1)
 
 

@@ -47,6 +47,8 @@ class Table(ABC):
         self.sizes = tuple(path.stat().st_size for path in self.files)
         self.size = sum(self.sizes)
         self.columns: tuple[str, ...] = ()
+        self.stamps: frozenset[str] = frozenset()
+        """Columns whose type is a time."""
         self.notes: list[str] = []
 
     @abstractmethod
@@ -99,6 +101,11 @@ def signal_of(feature: str) -> str:
     if feature in _BUILT_IN or feature.startswith(("feature.", "performance.")):
         return f"feature.{feature}"
     return feature
+
+
+def good_name(name: str) -> bool:
+    """Whether live events can have a signal, a model or a version of this name."""
+    return 0 < len(name) <= 256 and not any(c < " " or "\x7f" <= c <= "\x9f" or "\ud800" <= c <= "\udfff" for c in name)
 
 
 def batch_rows(columns: int) -> int:

@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import Any, Final, Protocol
 
+from starlette.convertors import StringConvertor, register_url_convertor
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
@@ -21,6 +22,15 @@ from driftd.http.collector import Exposition, ViewCollector
 from driftd.http.exposition import OPENMETRICS, TEXT, gzipped, wants_gzip, wants_openmetrics
 from driftd.http.health import dead, unready
 from driftd.http.published import Published
+
+
+class _Anything(StringConvertor):
+    """The rest of a path, slashes and line feeds included: names come from events."""
+
+    regex = "(?s:.*)"
+
+
+register_url_convertor("anything", _Anything())
 
 
 class Transitions(Protocol):
@@ -94,7 +104,7 @@ class Api:
             Route("/livez", self.livez),
             Route("/readyz", self.readyz),
             Route("/api/v1/models", self.models),
-            Route("/api/v1/models/{model:path}", self.model),
+            Route("/api/v1/models/{model:anything}", self.model),
             Route("/api/v1/partitions", self.partitions),
             Route("/api/v1/transitions", self.transitions),
             Route("/api/v1/transitions/{id}", self.explain),

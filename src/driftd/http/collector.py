@@ -61,7 +61,7 @@ class Exposition:
 
     def __init__(self, collector: ViewCollector) -> None:
         self._collector = collector
-        self._process = CollectorRegistry()
+        self._process = CollectorRegistry(auto_describe=True)  # so that it knows its names
         ProcessCollector(registry=self._process)
 
     def pieces(self, *, openmetrics: bool, names: Collection[str] = ()) -> Iterator[bytes]:

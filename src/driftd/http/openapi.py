@@ -50,9 +50,7 @@ def _get(
     responses = {"200": _answer(ok, media, schema)}
     for status, description in (errors or {}).items():
         responses[str(status)] = _answer(description, "application/json", "Error")
-    return {
-        "get": {"tags": [tag], "summary": summary, "parameters": list(parameters), "responses": responses}
-    }
+    return {"get": {"tags": [tag], "summary": summary, "parameters": list(parameters), "responses": responses}}
 
 
 _BAD_QUERY: Final = {400: "A query parameter is not known, or its value is not allowed."}
@@ -87,9 +85,9 @@ PATHS: Final[Document] = {
     ),
     "/api/v1/models": _get(
         "Models and their states, by name",
-        "A page of models; `next` is the `after` of the page that follows, or null.",
+        "A page of models; next is the after of the page that follows, or null.",
         _limit("models"),
-        _text("after", "query", "Only models whose name is greater: the `next` of the page before."),
+        _text("after", "query", "Only models whose name is greater: next of the page before."),
         schema="Models",
         errors=_BAD_QUERY,
     ),
@@ -118,8 +116,8 @@ PATHS: Final[Document] = {
         schema="Explanation",
         errors={404: "No such transition."},
     ),
-    "/api/v1/openapi.json": _get("This description", "An OpenAPI 3.1 document.", tag="Pages"),
-    "/api/v1/docs": _get("This description, as a page", "A page.", tag="Pages", media="text/html"),
+    "/api/v1/openapi.json": _get("The API for programs", "An OpenAPI 3.1 document.", tag="Pages"),
+    "/api/v1/docs": _get("The API for people", "A page.", tag="Pages", media="text/html"),
 }
 
 

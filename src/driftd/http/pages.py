@@ -103,9 +103,7 @@ class Pages:
             partitions=[_partition(one, runtime) for one in view.partitions[:ROWS_MAX]],
             more_partitions=max(0, len(view.partitions) - ROWS_MAX),
             receivers=runtime.receivers,
-            endpoints=[
-                (path, methods["get"]["summary"]) for path, methods in openapi.PATHS.items() if path != "/"
-            ],
+            endpoints=[(path, methods["get"]["summary"]) for path, methods in openapi.PATHS.items() if path != "/"],
         )
 
     def docs(self, _: Request) -> Response:

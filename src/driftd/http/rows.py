@@ -16,7 +16,7 @@ from driftd.core.spec import SEVERITIES, Severity
 from driftd.core.view import DetectorView, ModelView, PartitionView, SeriesView, StatisticView
 from driftd.http.exposition import Row, escape
 from driftd.http.health import unready
-from driftd.http.scrape import Scrape, rule_labels, series_labels, topic_labels
+from driftd.http.scrape import Labelled, Scrape, rule_labels, series_labels, topic_labels
 from driftd.http.status import firing
 
 INFO_LABELS: Final = 32
@@ -31,27 +31,27 @@ Source = Callable[[Scrape], Rows]
 # The parts of a scrape, and rows made from one part.
 
 
-def _models(scrape: Scrape) -> list[tuple[str, ModelView]]:
+def _models(scrape: Scrape) -> Labelled[ModelView]:
     return scrape.models
 
 
-def _series(scrape: Scrape) -> list[tuple[str, SeriesView]]:
+def _series(scrape: Scrape) -> Labelled[SeriesView]:
     return scrape.series
 
 
-def _statistics(scrape: Scrape) -> list[tuple[str, StatisticView]]:
+def _statistics(scrape: Scrape) -> Labelled[StatisticView]:
     return scrape.statistics
 
 
-def _detectors(scrape: Scrape) -> list[tuple[str, DetectorView]]:
+def _detectors(scrape: Scrape) -> Labelled[DetectorView]:
     return scrape.detectors
 
 
-def _partitions(scrape: Scrape) -> list[tuple[str, PartitionView]]:
+def _partitions(scrape: Scrape) -> Labelled[PartitionView]:
     return scrape.partitions
 
 
-def _each(part: Callable[[Scrape], list[tuple[str, T]]], get: Callable[[T], float | None]) -> Source:
+def _each(part: Callable[[Scrape], Labelled[T]], get: Callable[[T], float | None]) -> Source:
     """One row for each item whose value is known."""
 
     def rows(scrape: Scrape) -> Rows:
@@ -63,9 +63,7 @@ def _each(part: Callable[[Scrape], list[tuple[str, T]]], get: Callable[[T], floa
     return rows
 
 
-def _counted(
-    part: Callable[[Scrape], list[tuple[str, T]]], label: str, get: Callable[[T], Mapping[str, int]]
-) -> Source:
+def _counted(part: Callable[[Scrape], Labelled[T]], label: str, get: Callable[[T], Mapping[str, int]]) -> Source:
     """One row for each entry of each item's mapping, its key as a label."""
 
     def rows(scrape: Scrape) -> Rows:
@@ -76,15 +74,13 @@ def _counted(
     return rows
 
 
-def _one_hot(
-    part: Callable[[Scrape], list[tuple[str, T]]], states: tuple[str, ...], get: Callable[[T], str]
-) -> Source:
-    """One row for each state that an item can be in: 1 for the one it is in."""
-    hot = {now: [(f',state="{state}"', int(state == now)) for state in states] for now in states}
+def _one_hot(part: Callable[[Scrape], Labelled[T]], states: tuple[str, ...], get: Callable[[T], str]) -> Source:
+    """One row for each state that an item can be in: 1 for the one it is in; all 0 for one the catalogue lacks."""
+    hot = {now: [(f',state="{state}"', int(state == now)) for state in states] for now in (*states, "")}
 
     def rows(scrape: Scrape) -> Rows:
         for text, item in part(scrape):
-            for state, value in hot[get(item)]:
+            for state, value in hot.get(get(item)) or hot[""]:
                 yield "", text + state, value
 
     return rows

@@ -2,36 +2,64 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from typing import Generic, TypeVar
+
 from driftd.core.event import PartitionId
 from driftd.core.view import DetectorView, ModelView, PartitionView, Runtime, SeriesView, StatisticView, View
 from driftd.http.exposition import escape
 from driftd.http.published import Published
 
+T = TypeVar("T")
+
+
+class Labelled(Generic[T]):
+    """Items and the labels of each; iterated in pairs.
+
+    Two lists and not one of pairs: a hundred thousand new tuples would call the garbage collector, which holds the
+    interpreter for as long as it walks through the whole View.
+    """
+
+    __slots__ = ("_items", "_labels")
+
+    def __init__(self) -> None:
+        self._labels: list[str] = []
+        self._items: list[T] = []
+
+    def add(self, labels: str, item: T) -> None:
+        self._labels.append(labels)
+        self._items.append(item)
+
+    def __iter__(self) -> Iterator[tuple[str, T]]:
+        return zip(self._labels, self._items, strict=True)
+
 
 class Scrape:
-    """What one scrape sees: one View and one Runtime, each part beside its labels as text."""
+    """One View and one Runtime, taken once."""
 
     def __init__(self, published: Published, now: float, started: float) -> None:
         self.view: View = published.view
         self.runtime: Runtime = published.runtime
         self.now, self.started = now, started
-        self.models: list[tuple[str, ModelView]] = [
-            (f'model="{escape(model.model)}"', model) for model in self.view.models
-        ]
-        self.series: list[tuple[str, SeriesView]] = [
-            (series_labels(model, series), series) for model in self.view.models for series in model.series
-        ]
-        self.statistics: list[tuple[str, StatisticView]] = [
-            (f'{rule_labels(text, one)},statistic="{escape(one.statistic)}"', one)
-            for text, series in self.series
-            for one in series.statistics
-        ]
-        self.detectors: list[tuple[str, DetectorView]] = [
-            (rule_labels(text, one), one) for text, series in self.series for one in series.detectors
-        ]
-        self.partitions: list[tuple[str, PartitionView]] = [
-            (topic_labels(p.partition), p) for p in self.view.partitions
-        ]
+        self.models = Labelled[ModelView]()
+        self.series = Labelled[SeriesView]()
+        self.statistics = Labelled[StatisticView]()
+        self.detectors = Labelled[DetectorView]()
+        self.partitions = Labelled[PartitionView]()
+        for model in self.view.models:
+            self.models.add(f'model="{escape(model.model)}"', model)
+            for series in model.series:
+                self._add(model, series)
+        for partition in self.view.partitions:
+            self.partitions.add(topic_labels(partition.partition), partition)
+
+    def _add(self, model: ModelView, series: SeriesView) -> None:
+        text = series_labels(model, series)
+        self.series.add(text, series)
+        for statistic in series.statistics:
+            self.statistics.add(f'{rule_labels(text, statistic)},statistic="{escape(statistic.statistic)}"', statistic)
+        for detector in series.detectors:
+            self.detectors.add(rule_labels(text, detector), detector)
 
 
 def series_labels(model: ModelView, series: SeriesView) -> str:

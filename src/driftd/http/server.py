@@ -65,8 +65,8 @@ async def _refused(_: Request, error: Exception) -> Response:
 
 
 async def _failed(_: Request, __: Exception) -> Response:
-    # The exception itself goes to the log, by the server.
-    return error_response(500, "this answer failed inside driftd; its log says why")
+    # The server writes the exception to the log and closes the connection, so a client must not use it again.
+    return error_response(500, "this answer failed inside driftd; its log says why", {"Connection": "close"})
 
 
 def application(
@@ -142,9 +142,7 @@ class HttpServer:
         )
         self._server = server = uvicorn.Server(config)
         # Outside the main thread uvicorn leaves the signals alone.
-        self._thread = threading.Thread(
-            target=server.run, kwargs={"sockets": [bound]}, name="driftd-http", daemon=True
-        )
+        self._thread = threading.Thread(target=server.run, kwargs={"sockets": [bound]}, name="driftd-http", daemon=True)
         self._thread.start()
         deadline = time.monotonic() + START_TIMEOUT_S
         while not server.started:

@@ -21,7 +21,7 @@ def series_state(series: SeriesView) -> SignalState:
     """The worst of its signals; with none judged, `insufficient_data` if that was the verdict, else `unknown`."""
     judged: list[SignalState] = [one.state for one in series.statistics]
     if not judged:
-        judged = ["insufficient_data" if series.insufficient else "unknown"]
+        judged = ["insufficient_data" if series.window_end is not None and series.insufficient else "unknown"]
     return _worst([*judged, *(one.state for one in series.detectors)])
 
 

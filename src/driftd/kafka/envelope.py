@@ -11,14 +11,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
-from typing import Annotated, Final, cast
+from typing import Annotated, Final, Literal, cast
 
 import msgspec
 from msgspec import UNSET, Raw, UnsetType
 
-from driftd.core.event import Mark
+from driftd.core.event import Kind, Mark
 from driftd.kafka.reasons import Reason, Refused
-from driftd.kafka.strict import finite, parse
+from driftd.kafka.strict import finite, is_text, parse, parse_event
 
 LATEST_MS: Final = (1 << 63) // 1_000_000
 """In 2262: the last millisecond that 64 bits of nanoseconds can tell, which is what most who read our times use."""
@@ -27,8 +27,8 @@ _EXTRA_KEYS: Final = 64
 """Keys not in the contract that the fast reader learns; with more distinct ones, records take the exact reader."""
 _LONGEST_SHALLOW: Final = 100
 """Shorter values cannot nest deeper than is allowed."""
-_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
-_MILLISECOND: Final = timedelta(milliseconds=1)
+EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+MILLISECOND: Final = timedelta(milliseconds=1)
 
 Aware = Annotated[datetime, msgspec.Meta(tz=True)]
 Tags = dict[str, str | int | float | bool | None]
@@ -37,20 +37,20 @@ Tags = dict[str, str | int | float | bool | None]
 class Score(msgspec.Struct, gc=False, forbid_unknown_fields=True):
     """The object form of a prediction. The exact reader also puts `Mark.BAD` where a type is wrong."""
 
-    score: float | None | UnsetType = UNSET
-    class_: str | bool | int | float | None | UnsetType = msgspec.field(default=UNSET, name="class")
+    score: float | UnsetType | None = UNSET
+    class_: str | bool | int | float | UnsetType | None = msgspec.field(default=UNSET, name="class")
 
 
 class Envelope(msgspec.Struct, gc=False, forbid_unknown_fields=True):
-    """`features` is Raw from the fast reader (empty: none), a dict or None from the exact one."""
+    """`features` is Raw from the fast reader (empty: none), a dict or None from the exact one, which takes any kind."""
 
     model: str | None = None
     version: str | int | None = None
-    kind: str | None = None
+    kind: Literal["prediction", "features", "label"] | None = None
     time: Aware | int | float | None = None
     features: Raw = Raw()
-    prediction: float | bool | str | Score | None | UnsetType = UNSET
-    label: float | bool | str | None | UnsetType = UNSET
+    prediction: float | bool | str | Score | UnsetType | None = UNSET
+    label: float | bool | str | UnsetType | None = UNSET
     tags: Tags | None = None
     id: str | int | float | None = None
 
@@ -63,7 +63,7 @@ class NativeReader:
 
     def __init__(self) -> None:
         self._extras: list[str] = []
-        self.fast: Callable[[bytes], Envelope] = msgspec.json.Decoder(Envelope).decode
+        self.fast = _reader(Envelope)
 
     @property
     def learned(self) -> bool:
@@ -72,7 +72,7 @@ class NativeReader:
 
     def exact(self, value: bytes | None) -> tuple[Envelope, int]:
         """The event and how many unknown keys it has; raises Refused."""
-        record = parse_object(value)
+        record = parse_object(value, parse_event)
         unknown = record.keys() - KEYS
         if unknown:
             self._learn(unknown)
@@ -80,18 +80,12 @@ class NativeReader:
 
     def unknown_keys(self, event: Envelope) -> int:
         """How many keys of a fast reader's event are not in the contract; -1 if one of them needs the exact reader."""
-        count = 0
-        for i in range(len(self._extras)):
-            raw: Raw = getattr(event, f"extra_{i}", _NO_RAW)
-            if len(raw):
-                count += 1
-                if not sound(raw):
-                    return -1
-        return count
+        extras = [raw for raw in msgspec.structs.astuple(event)[len(KEYS) :] if raw]
+        return len(extras) if all(map(sound, extras)) else -1
 
     def _learn(self, keys: set[str]) -> None:
         room = _EXTRA_KEYS - len(self._extras)
-        new = sorted(keys - set(self._extras))[:room]
+        new = sorted(filter(nameable, keys - set(self._extras)))[:room]
         if not new:
             return
         self._extras += new
@@ -104,10 +98,17 @@ class NativeReader:
             gc=False,
             forbid_unknown_fields=True,
         )
-        self.fast = cast("Callable[[bytes], Envelope]", msgspec.json.Decoder(struct).decode)
+        self.fast = _reader(struct)
 
 
-_NO_RAW: Final = Raw()
+def _reader(struct: type[msgspec.Struct]) -> Callable[[bytes | None], Envelope]:
+    """Without a value it raises TypeError."""
+    return cast("Callable[[bytes | None], Envelope]", msgspec.json.Decoder(struct).decode)
+
+
+def nameable(key: str) -> bool:
+    """Whether a struct can have a field for this key; records with others are read exactly."""
+    return is_text(key) and not any(c < " " or c in '"\\\x7f' for c in key)
 
 
 def sound(raw: Raw) -> bool:
@@ -122,11 +123,11 @@ def sound(raw: Raw) -> bool:
     return True
 
 
-def parse_object(value: bytes | None) -> dict[str, object]:
+def parse_object(value: bytes | None, parse_as: Callable[[bytes], object] = parse) -> dict[str, object]:
     """A record's value as an object; raises Refused."""
     if not value:
         raise Refused(Reason.EMPTY)
-    record = parse(value)
+    record = parse_as(value)
     if not isinstance(record, dict):
         raise Refused(Reason.NOT_OBJECT)
     return record
@@ -146,7 +147,7 @@ def envelope_of(record: dict[str, object]) -> Envelope:
     event = Envelope(
         model=model,
         version=_version(get("version")),
-        kind=kind,
+        kind=cast("Kind | None", kind),
         time=_time(get("time")),
         prediction=_prediction(get("prediction", UNSET)),
         label=cast("float", _scalar(get("label", UNSET))),
@@ -159,16 +160,14 @@ def envelope_of(record: dict[str, object]) -> Envelope:
 def event_time(event: Envelope, fallback: int) -> int:
     """Milliseconds since the epoch; `fallback`, the Kafka timestamp, if the event has none. Raises Refused."""
     time = event.time
-    if time is None:
-        ms = fallback
-    elif isinstance(time, datetime):
-        ms = (time - _EPOCH) // _MILLISECOND
-    elif isinstance(time, int):
-        ms = time
-    elif time.is_integer():
+    if isinstance(time, datetime):
+        ms = (time - EPOCH) // MILLISECOND
+    elif isinstance(time, float):
+        if not time.is_integer():
+            raise Refused(Reason.TIME, "not a whole number of milliseconds")
         ms = int(time)
     else:
-        raise Refused(Reason.TIME, "not a whole number of milliseconds")
+        ms = fallback if time is None else time
     if 0 <= ms <= LATEST_MS:
         return ms
     raise Refused(Reason.TIME, "neither the event nor the record has one" if time is None else "outside 1970 to 2262")
@@ -208,7 +207,7 @@ def _scalar(value: object) -> object:
     return value if value is None or value is UNSET or isinstance(value, str | bool) else Mark.BAD
 
 
-def _prediction(value: object) -> float | bool | str | Score | None | UnsetType:
+def _prediction(value: object) -> float | bool | str | Score | UnsetType | None:
     if not isinstance(value, dict):
         return cast("float", _scalar(value))
     score = _scalar(value.get("score", UNSET))

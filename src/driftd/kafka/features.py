@@ -9,7 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import chain
-from typing import Final, Literal
+from types import NoneType
+from typing import Final, Literal, cast
 
 import msgspec
 import numpy as np
@@ -17,7 +18,7 @@ from msgspec import Raw
 from numpy.typing import NDArray
 
 from driftd.core.event import ABSENT, BAD, NULL, Column, Mark
-from driftd.kafka.envelope import sound
+from driftd.kafka.envelope import nameable, sound
 from driftd.kafka.strict import finite, is_text
 
 SignalType = Literal["numeric", "categorical"]
@@ -29,10 +30,10 @@ MAX_NAME: Final = 256
 
 _BUILT_IN: Final = frozenset({"prediction", "class", "label", "error"})
 _RESERVED: Final = ("performance.", "feature.")
-_CHUNK: Final = 256
-"""Rows at a time: their objects stay in the cache, and are freed for the next."""
 _EXTRA_FEATURES: Final = 256
 """Features without a type that the fast reader learns for a model; with more distinct ones, rows are read exactly."""
+_NOT_SO: Final = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, TypeError)
+"""What a fast reader raises; TypeError for what is no bytes, having been read exactly before."""
 _TOO_BIG: Final = 2**1024 - 2**970
 """The least integer that rounds to no float64."""
 
@@ -73,7 +74,8 @@ class KnownFeatures:
         self._elsewhere = elsewhere
         self._extras: list[str] = []
         self._absent: Row = (ABSENT,) * len(self._numeric) + (Mark.ABSENT,) * len(of_type["categorical"])
-        self._decode = self._decoder()
+        self._structured = all(map(nameable, self._names))
+        self._decode = self._decoder() if self._structured else None
         self.left_out = 0
         """Values of features that have no type, in all rows read."""
 
@@ -81,9 +83,11 @@ class KnownFeatures:
         """One row, all of whose features are right; None otherwise."""
         if not len(raw):
             return self._absent
+        if self._decode is None:
+            return None
         try:
             row = msgspec.structs.astuple(self._decode(raw))
-        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        except _NOT_SO:
             return None
         if self._extras:
             extras = [raw for raw in row[len(self._names) :] if len(raw)]
@@ -97,6 +101,16 @@ class KnownFeatures:
             return row[: len(self._names)]
         return row
 
+    def all_fast(self, raws: Iterable[Raw]) -> list[Row] | None:
+        """One row each, if all are right in every part; None otherwise."""
+        decode, astuple = self._decode, msgspec.structs.astuple
+        if decode is None or self._extras:
+            return None
+        try:
+            return [astuple(decode(raw)) for raw in raws]
+        except _NOT_SO:
+            return None
+
     def exact(self, features: Mapping[str, object] | None) -> Row:
         """The same row from a generic object, with BAD for what is wrong."""
         if not features:
@@ -109,29 +123,14 @@ class KnownFeatures:
         numbers = [number(get(name, Mark.ABSENT)) for name in self._names[:first]]
         return (*numbers, *(scalar(get(name, Mark.ABSENT)) for name in self._names[first:]))
 
-    def columns(self, rows: Sequence[Row]) -> dict[str, Column]:
-        """By signal: float64 for numeric ones, lists of objects for categorical ones."""
-        k, n = len(self._numeric), len(rows)
-        numbers = np.empty((k, n), np.float64)
-        objects: list[list[object]] = [[] for _ in self._names[k:]]
-        for start in range(0, n, _CHUNK):
-            chunk = tuple(zip(*rows[start : start + _CHUNK], strict=True))
-            size = min(_CHUNK, n - start)
-            # NumPy reads None as NaN, which is NULL.
-            flat = np.fromiter(chain.from_iterable(chunk[:k]), np.float64, k * size)
-            numbers[:, start : start + size] = flat.reshape(k, size)
-            for column, values in zip(objects, chunk[k:], strict=True):
-                column.extend(values)
-        numbers += 0.0  # one zero of the two
-        found: dict[str, Column] = dict(zip(map(signal_of, self._numeric), numbers, strict=True))
-        for name, column in zip(self._names[k:], objects, strict=True):
-            found[signal_of(name)] = _bounded(column)
-        return found
+    def gather(self) -> KnownColumns:
+        """Columns to be filled with rows."""
+        return KnownColumns(self._names, len(self._numeric))
 
     def _learn(self, strangers: Iterable[str]) -> None:
         """From now on the fast reader expects these too; it takes them as they are and does not look inside."""
-        new = sorted(filter(is_text, set(strangers) - set(self._extras)))[: _EXTRA_FEATURES - len(self._extras)]
-        if new:
+        new = sorted(filter(nameable, set(strangers) - set(self._extras)))[: _EXTRA_FEATURES - len(self._extras)]
+        if new and self._structured:
             self._extras += new
             self._decode = self._decoder()
 
@@ -161,25 +160,79 @@ class AnyFeatures:
             return {}
         try:
             return _scalars(raw)
-        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        except _NOT_SO:
+            return None
+
+    def all_fast(self, raws: Iterable[Raw]) -> list[dict[str, object]] | None:
+        """One row each, if all are right in every part; None otherwise."""
+        try:
+            return list(map(_scalars, raws))
+        except _NOT_SO:
             return None
 
     def exact(self, features: Mapping[str, object] | None) -> dict[str, object]:
         """The same row from a generic object, with BAD for what is wrong."""
         return {name: scalar(value) for name, value in (features or {}).items()}
 
-    def columns(self, rows: Sequence[Mapping[str, object]]) -> dict[str, Column]:
+    def gather(self) -> AnyColumns:
+        """Columns to be filled with rows."""
+        return AnyColumns(self)
+
+
+class KnownColumns:
+    """Rows of known features, turned as they come: `names`, of which the first `numeric` are float64."""
+
+    def __init__(self, names: Sequence[str], numeric: int) -> None:
+        self._names, self._numeric = names, numeric
+        self._numbers: list[NDArray[np.float64]] = []
+        self._objects: list[list[object]] = [[] for _ in names[numeric:]]
+
+    def add(self, rows: Sequence[Row]) -> None:
+        """Some rows more, at least one. Few at a time: their objects are then still in the cache."""
+        turned = tuple(zip(*rows, strict=True))
+        k, n = self._numeric, len(rows)
+        # NumPy reads None as NaN, which is NULL.
+        flat = np.fromiter(chain.from_iterable(turned[:k]), np.float64, k * n)
+        self._numbers.append(flat.reshape(k, n))
+        for column, values in zip(self._objects, turned[k:], strict=True):
+            column.extend(values)
+
+    def columns(self) -> dict[str, Column]:
+        """By signal: float64 for numeric ones, lists of objects for categorical ones."""
+        found: dict[str, Column] = {}
+        if self._numbers:
+            numbers = np.concatenate(self._numbers, axis=1) + 0.0  # one zero of the two
+            found |= zip(map(signal_of, self._names[: self._numeric]), numbers, strict=True)
+        found |= zip(map(signal_of, self._names[self._numeric :]), map(_bounded, self._objects), strict=True)
+        return found
+
+
+class AnyColumns:
+    """Rows of features that are not known. `reader` is told what is left out."""
+
+    def __init__(self, reader: AnyFeatures) -> None:
+        self._reader = reader
+        self._rows: list[dict[str, object]] = []
+
+    def add(self, rows: Sequence[dict[str, object]]) -> None:
+        """Some rows more."""
+        self._rows += rows
+
+    def columns(self) -> dict[str, Column]:
         """By signal, lists of objects. Over the bound on names, those first in order stay."""
+        rows = self._rows
         shapes = {tuple(row) for row in rows}  # nearly always one
         names = set(chain.from_iterable(shapes))
         kept = sorted(filter(good_name, names))[:MAX_FEATURES]
         if len(kept) < len(names):
             dropped = names.difference(kept)
-            self.left_out += sum(not dropped.isdisjoint(row) and len(dropped.intersection(row)) for row in rows)
+            self._reader.left_out += sum(not dropped.isdisjoint(row) and len(dropped.intersection(row)) for row in rows)
         return {signal_of(name): _bounded([row.get(name, Mark.ABSENT) for row in rows]) for name in kept}
 
 
-_scalars: Final = msgspec.json.Decoder(dict[str, str | int | float | bool | None]).decode
+_scalars: Final = cast(
+    "Callable[[Raw], dict[str, object]]", msgspec.json.Decoder(dict[str, str | int | float | bool | None]).decode
+)
 
 
 def number(value: object) -> float:
@@ -194,6 +247,8 @@ def number(value: object) -> float:
 
 def numbers(column: Sequence[object]) -> NDArray[np.float64]:
     """A column of objects as float64."""
+    if set(map(type, column)) <= {float, NoneType}:
+        return np.array(column, np.float64) + 0.0  # None is NaN, which is NULL
     return np.fromiter(map(number, column), np.float64, len(column)) + 0.0
 
 

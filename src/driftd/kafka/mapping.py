@@ -45,7 +45,8 @@ class Source:
 @dataclass(frozen=True, slots=True)
 class TopicMapping:
     """None: where the native form has it. `features`: path of the object that holds them; "" or "." is the root,
-    less the keys that other fields are read from."""
+    less the keys that other fields are read from.
+    """
 
     id: Source | None = None
     model: Source | None = None

@@ -71,7 +71,11 @@ def _runs(consumer: Consumer, spans: Mapping[PartitionId, tuple[int, int]]) -> I
                 open_.discard(partition)
                 continue
             cutters[partition].add(
-                [offset], [message.timestamp()[1]], [message.value()], [message.key()], [message.headers()]  # type: ignore[list-item]
+                [offset],
+                [message.timestamp()[1]],
+                [message.value()],
+                [message.key()],
+                [message.headers()],  # type: ignore[list-item]
             )
         for cutter in cutters.values():
             while (run := cutter.cut()) is not None:

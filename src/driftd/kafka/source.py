@@ -1,76 +1,39 @@
 """The consumer: a static member of a group, whose positions are the store's. One thread polls, and closes.
 
-It hands out blocks, ticks and discovered partitions. Kafka's committed offsets are written for lag tools and never read.
-A process that is not assigned every partition hands out nothing, and says why.
+It hands out blocks, ticks and discovered partitions. Kafka's committed offsets are written for lag tools and never
+read. What is handed out counts as applied: after a rebalance a partition is read on from there. A process that is not
+assigned every partition hands out nothing, and says why.
 """
 
 from __future__ import annotations
 
-import os
 import time
-import uuid
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Final
 
-import structlog
-from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, Message, TopicPartition
+from confluent_kafka import OFFSET_BEGINNING, OFFSET_END, Consumer, KafkaError, KafkaException, Message, TopicPartition
 
-from driftd.core.event import Discovered, Kind, PartitionId, Tick
+from driftd.core.event import Discovered, PartitionId, Tick
 from driftd.core.fault import UserError
-from driftd.kafka.block import Cutter, RecordRun
-from driftd.kafka.mapping import kinds_of, matches
+from driftd.kafka.assignment import Assignment, toppar
+from driftd.kafka.block import RecordRun
+from driftd.kafka.cluster import RETRY_S, Cluster, Told, fatal, is_fatal
+from driftd.kafka.config import SourceConfig, load_or_create_instance_id
 from driftd.kafka.tick import Quiet
 
-_log = structlog.get_logger(__name__)
-
+__all__ = ["Read", "Source", "SourceConfig", "load_or_create_instance_id"]
 MESSAGES_A_POLL: Final = 2_000
-METADATA_EVERY_S: Final = 30.0
-BROKER_TIMEOUT_S: Final = 10.0
-OWNED: Final = frozenset({"enable.auto.commit", "enable.auto.offset.store", "group.id", "enable.partition.eof"})
-_BROKERS_OWN: Final = ("session.timeout.ms", "heartbeat.interval.ms", "partition.assignment.strategy")
+POLL_S: Final = 0.05
+"""`consume` waits all of it unless so many messages come."""
+START_TIMEOUT_S: Final = 10.0
+
+_NO_BROKER: Final = (KafkaError._TRANSPORT, KafkaError._ALL_BROKERS_DOWN, KafkaError._TIMED_OUT)  # noqa: SLF001
+
 Read = RecordRun | Tick | Discovered
 
 
-@dataclass(frozen=True, slots=True)
-class SourceConfig:
-    """`topics`: names or ^expressions by kind. `client`: librdkafka settings, the brokers' address among them."""
-
-    group_id: str
-    instance_id: str
-    start: Literal["latest", "earliest"]
-    topics: Mapping[Kind, Sequence[str]]
-    client: Mapping[str, str] = field(default_factory=dict, repr=False)
-    quiet_s: float = 5.0
-
-    def consumer(self) -> dict[str, Any]:
-        """What librdkafka is given; raises ValueError for a setting that driftd must own."""
-        if owned := sorted(OWNED & self.client.keys()):
-            raise ValueError(f"{owned[0]} is set by driftd itself; remove it from kafka.client")
-        ours: dict[str, Any] = {
-            "partition.assignment.strategy": "cooperative-sticky",
-            "isolation.level": "read_committed",
-            "queued.max.messages.kbytes": 65_536,
-            "topic.metadata.refresh.interval.ms": int(METADATA_EVERY_S * 1000),
-            "session.timeout.ms": 45_000,
-        }
-        if self.client.get("group.protocol") == "consumer":
-            ours = {name: value for name, value in ours.items() if name not in _BROKERS_OWN}
-        return {
-            **ours,
-            **self.client,
-            "group.id": self.group_id,
-            "group.instance.id": self.instance_id,
-            "enable.auto.commit": False,
-            "enable.auto.offset.store": False,
-            "enable.partition.eof": True,
-            "auto.offset.reset": "earliest",
-        }
-
-
 class Source:
-    """`known`: next offsets of the store, by partition; empty at the very first start. `greatest`: see `Quiet`."""
+    """`known`: next offsets of the store, by partition. `greatest`: the greatest Kafka timestamp read before, ms."""
 
     def __init__(
         self,
@@ -80,26 +43,27 @@ class Source:
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self.config = config
-        self.positions = dict(known)
-        self.monotonic = monotonic
-        self.quiet = Quiet(config.quiet_s, greatest, monotonic())
-        self.lost = 0
-        """Records that the broker had dropped before they were read."""
-        self._fault: BaseException | None = None
-        self._problems: dict[str, str] = {}
-        self._partitions: dict[PartitionId, tuple[Kind, ...]] = {}
+        self._monotonic = monotonic
+        self._quiet = Quiet(config.quiet_s, greatest, monotonic())
         self._announced: set[PartitionId] = set()
-        self._assigned: set[PartitionId] = set()
-        self._held: set[PartitionId] = set()
-        self._cutters: dict[PartitionId, Cutter] = {}
-        self._looked = -1e18
-        self._stopped = True
-        self._consumer = Consumer({**config.consumer(), "error_cb": self._on_error})
+        self._subscribed: tuple[str, ...] | None = None
+        self._fault: UserError | None = None
+        self._told = told = Told(monotonic)
+        self._consumer = Consumer({"log_level": 2, **config.consumer(), "error_cb": self._on_error})
+        self._cluster = Cluster(self._consumer, config, monotonic, told)
+        self._ours = Assignment(self._consumer, self._cluster, self._quiet, known, monotonic, told)
+        for partition in known:
+            self._cluster.add(partition)
+
+    @property
+    def lost(self) -> int:
+        """Records that the brokers had dropped before they were read."""
+        return self._ours.lost
 
     @property
     def greatest(self) -> int | None:
         """The greatest Kafka timestamp read so far, ms: to be stored, and given back at the next start."""
-        return self.quiet.greatest
+        return self._quiet.greatest
 
     # -- start -------------------------------------------------------------------------------------------------------
 
@@ -109,238 +73,215 @@ class Source:
         To be made durable before anything is read, so that a kill before the first commit loses nothing. Raises
         UserError where no broker answers.
         """
-        self._look_up(required=True)
-        for partition in self._partitions:
-            low, high = self._consumer.get_watermark_offsets(_toppar(partition), timeout=BROKER_TIMEOUT_S)
-            self.positions[partition] = high if self.config.start == "latest" else low
-        self._announced |= self._partitions.keys()
-        return Discovered(dict(self._partitions)), dict(self.positions)
+        where = OFFSET_END if self.config.start == "latest" else OFFSET_BEGINNING
+        found = self._first_offsets(where)
+        self._ours.positions.update(found)
+        self._announced |= self._cluster.partitions.keys()
+        return Discovered(dict(self._cluster.partitions)), dict(self._ours.positions)
+
+    def _first_offsets(self, where: int) -> dict[PartitionId, int]:
+        tries = int(START_TIMEOUT_S / RETRY_S)
+        while True:
+            try:
+                self._cluster.look_up(START_TIMEOUT_S)
+                return self._cluster.offsets(self._cluster.partitions, where, START_TIMEOUT_S)
+            except KafkaException as fault:
+                error: KafkaError = fault.args[0]
+                tries -= 1
+                # A topic that was just made may have no leader yet.
+                if error.code() in _NO_BROKER or tries <= 0:
+                    problem = self._cluster.no_answer(error.str())
+                    raise UserError(problem, "start them, or set kafka.bootstrap_servers", exit_code=1) from fault
+                self._consumer.poll(RETRY_S)
 
     def subscribe(self, announced: Iterable[PartitionId]) -> None:
         """Join the group. `announced`: partitions that the engine already knows."""
         self._announced |= set(announced)
-        topics = sorted({name for names in self.config.topics.values() for name in names})
-        self._consumer.subscribe(topics, on_assign=self._on_assign, on_revoke=self._on_revoke, on_lost=self._on_revoke)
+        self._subscribed = ()
+        self._join()
 
-    # -- the loop's side ---------------------------------------------------------------------------------------------
+    def _join(self) -> None:
+        topics = self._cluster.topics
+        if self._subscribed is not None and topics != self._subscribed:
+            self._subscribed = topics
+            self._consumer.subscribe(
+                list(topics),
+                on_assign=self._ours.on_assign,
+                on_revoke=self._ours.on_revoke,
+                on_lost=self._ours.on_revoke,
+            )
+
+    # -- reading -----------------------------------------------------------------------------------------------------
 
     def poll(self, timeout_s: float) -> list[Read]:
         """What there is after at most about `timeout_s`. Raises UserError for what only a person can put right."""
-        now = self.monotonic()
-        if now - self._looked >= METADATA_EVERY_S or not self._partitions:
-            self._look_up(required=False)
+        self._cluster.keep_informed()
+        self._join()
         out: list[Read] = self._announce()
-        messages = self._consumer.consume(MESSAGES_A_POLL, min(timeout_s, 0.05))
-        if self._fault is not None:
-            fault, self._fault = self._fault, None
+        self._ours.moved.clear()
+        messages = self._consumer.consume(MESSAGES_A_POLL, min(timeout_s, POLL_S))
+        if (fault := self._fault or self._ours.fault) is not None:
             raise fault
-        self._hold()
         self._sort(messages)
-        for cutter in self._cutters.values():
-            while (run := cutter.cut()) is not None:
-                out.append(run)
-        out += self._ticks()
+        self._ours.settle()
+        if self._ours.whole:
+            for cutter in self._ours.cutters.values():
+                while (run := cutter.cut()) is not None:
+                    out.append(run)
+            out += self._ticks()
+        for read in out:
+            if isinstance(read, RecordRun):
+                self._ours.positions[read.partition] = read.next
         return out
 
     def _announce(self) -> list[Read]:
-        new = {p: kinds for p, kinds in self._partitions.items() if p not in self._announced}
+        new = {p: kinds for p, kinds in sorted(self._cluster.partitions.items()) if p not in self._announced}
         self._announced |= new.keys()
         return [Discovered(new)] if new else []
 
     def _sort(self, messages: Sequence[Message]) -> None:
-        by_partition: dict[tuple[str, int], list[Message]] = {}
-        ended: set[PartitionId] = set()
+        """Every message to the cutter of its partition."""
+        records: dict[tuple[str | None, int | None], list[Message]] = {}
+        ended: dict[tuple[str | None, int | None], int] = {}
+        group: list[Message] = []
+        topic: str | None = None
+        number: int | None = None
         for message in messages:
             error = message.error()
-            partition = PartitionId(str(message.topic()), int(message.partition() or 0))
-            if error is None:
-                by_partition.setdefault((partition.topic, partition.number), []).append(message)
-                ended.discard(partition)
-            elif error.code() == KafkaError._PARTITION_EOF:  # noqa: SLF001 - the public name of the code
-                ended.add(partition)
-            else:
-                self._message_error(error)
-        now = self.monotonic()
-        for (topic, number), records in by_partition.items():
-            partition = PartitionId(topic, number)
-            cutter = self._cutters.get(partition)
-            if cutter is None:
+            if error is None and message.partition() == number and message.topic() == topic:
+                group.append(message)  # they come in long runs of one partition
                 continue
-            timestamps = [record.timestamp()[1] for record in records]
-            cutter.add(
-                [record.offset() for record in records],  # type: ignore[misc]
-                timestamps,
-                [record.value() for record in records],  # type: ignore[misc]
-                [record.key() for record in records],  # type: ignore[misc]
-                [record.headers() for record in records],  # type: ignore[misc]
-            )
-            self.quiet.read(partition, max(timestamps), now)
-        for partition in ended:
-            self.quiet.ended(partition)
+            key = topic, number = message.topic(), message.partition()
+            if error is None:
+                group = records.setdefault(key, [])
+                group.append(message)
+                ended.pop(key, None)
+                continue
+            number = None
+            if error.code() == KafkaError._PARTITION_EOF:  # noqa: SLF001 - the public name of the code
+                ended[key] = message.offset() or 0
+            else:
+                self._message_error(_partition(key), error)
+        now = self._monotonic()
+        for key, group in records.items():
+            self._add(_partition(key), group, now)
+        for key, end in ended.items():
+            partition = _partition(key)
+            if partition in self._ours.cutters and partition not in self._ours.moved:
+                self._ours.next[partition] = max(end, self._ours.next.get(partition, 0))
+                self._quiet.ended(partition)
+
+    def _add(self, partition: PartitionId, messages: list[Message], now: float) -> None:
+        cutter = self._ours.cutters.get(partition)
+        if cutter is None:
+            return
+        if partition in self._ours.moved:
+            # From before the rebalance, most likely; if not, they come again.
+            self._ours.astray(partition)
+            return
+        after = self._ours.next.get(partition, 0)
+        if (messages[0].offset() or 0) < after:
+            messages = [message for message in messages if (message.offset() or 0) >= after]
+            if not messages:
+                return
+        offsets: list[int] = [message.offset() for message in messages]  # type: ignore[misc]
+        timestamps = [message.timestamp()[1] for message in messages]
+        cutter.add(
+            offsets,
+            timestamps,
+            [message.value() for message in messages],
+            [message.key() for message in messages],
+            [message.headers() for message in messages],  # type: ignore[misc]
+        )
+        self._ours.next[partition] = offsets[-1] + 1
+        self._quiet.read(partition, max(timestamps), now)
 
     def _ticks(self) -> list[Read]:
-        now = self.monotonic()
-        due = [] if self._stopped else [p for p in self.quiet.due(now) if p not in self._held]
-        if not due:
+        now = self._monotonic()
+        due = [p for p in self._quiet.due(now) if p not in self._ours.held]
+        if not due or not self._cluster.ask_ends():
             return []
-        out: list[Read] = [run for p in due if (run := self._cutters[p].flush()) is not None]
-        arrival = self.quiet.arrival(due, now)
-        return out if arrival is None else [*out, Tick(dict.fromkeys(due, arrival))]
+        quiet = []
+        for partition in due:
+            # A broker that answers no fetch is quiet too: only one that says where the end is can be believed.
+            at_end = self._cluster.ends.get(partition, 0) <= self._ours.next.get(partition, 0)
+            self._quiet.ended(partition, reached=at_end)
+            if at_end:
+                quiet.append(partition)
+        self._quiet.ticked(quiet, now)
+        arrival = self._quiet.arrival(now)
+        out: list[Read] = [run for p in quiet if (run := self._ours.cutters[p].flush()) is not None]
+        return [*out, Tick(dict.fromkeys(quiet, arrival))] if quiet and arrival is not None else out
+
+    # -- what the loop asks for --------------------------------------------------------------------------------------
 
     def pause(self, partitions: Iterable[PartitionId]) -> None:
         """Read no more of these for now; polling and membership go on."""
-        self._held |= set(partitions)
-        self._apply(self._consumer.pause, partitions)
+        self._ours.held |= set(partitions)
+        self._ours.settle()
 
     def resume(self, partitions: Iterable[PartitionId]) -> None:
-        wanted = set(partitions)
-        self._held -= wanted
-        if not self._stopped:
-            self._apply(self._consumer.resume, wanted)
-
-    def _apply(self, act: Callable[[list[TopicPartition]], None], partitions: Iterable[PartitionId]) -> None:
-        mine = [_toppar(p) for p in sorted(partitions) if p in self._assigned]
-        if mine:
-            act(mine)
-
-    def _hold(self) -> None:
-        """Not every partition is ours: nothing is read. All are: what is not held back is read."""
-        stop = not self._partitions or not self._partitions.keys() <= self._assigned
-        if stop != self._stopped:
-            self._stopped = stop
-            self._apply(self._consumer.pause if stop else self._consumer.resume, self._assigned - self._held)
+        """Read these again."""
+        self._ours.held -= set(partitions)
+        self._ours.settle()
 
     def commit(self, next_offsets: Mapping[PartitionId, int]) -> None:
         """Tell Kafka how far the store is, for lag tools. Never raises."""
-        offsets = [TopicPartition(p.topic, p.number, o) for p, o in next_offsets.items() if p in self._assigned]
+        offsets = [TopicPartition(p.topic, p.number, o) for p, o in next_offsets.items() if p in self._ours.cutters]
         try:
             if offsets:
                 self._consumer.commit(offsets=offsets, asynchronous=True)
         except KafkaException as fault:
-            self._warn("offsets_not_committed", str(fault))
-        self.positions.update(next_offsets)
+            self._told.tell("offsets_not_committed", fault.args[0].str())
 
     def lag(self) -> dict[PartitionId, int | None]:
-        """Records behind the end of each partition, not yet handed out; None where the broker has not said."""
-        out: dict[PartitionId, int | None] = {}
-        for partition in self._partitions:
-            out[partition] = None
-            if partition in self._assigned:
-                try:
-                    _, high = self._consumer.get_watermark_offsets(_toppar(partition), cached=True)
-                    (at,) = self._consumer.position([_toppar(partition)])
-                except KafkaException:
-                    continue
-                if high >= 0:
-                    offset = at.offset if at.offset >= 0 else self.positions.get(partition, 0)
-                    out[partition] = max(0, high - offset) + len(self._cutters[partition])
+        """Records that were not handed out yet, by partition; None where the brokers have not said."""
+        out: dict[PartitionId, int | None] = dict.fromkeys(sorted(self._cluster.partitions))
+        for partition, end in self._cluster.ends.items():
+            at = self._ours.next.get(partition, self._ours.positions.get(partition))
+            if partition in self._ours.cutters and at is not None:
+                _, cached = self._consumer.get_watermark_offsets(toppar(partition), cached=True)
+                out[partition] = max(0, end - at, cached - at) + len(self._ours.cutters[partition])
         return out
 
     def unready(self) -> tuple[str, ...]:
         """Why nothing is evaluated, in words; empty if all is well."""
-        out = [text for text in self._problems.values() if text]
-        missing = len(self._partitions.keys() - self._assigned)
-        if not self._partitions:
+        cluster, config = self._cluster, self.config
+        out = [cluster.silent] if cluster.silent else []
+        if cluster.missing:
+            out.append(f"topic {', '.join(cluster.missing)} does not exist")
+        have, total = len(self._ours.cutters), len(cluster.partitions)
+        if not total:
+            out.append(f"no partition of {', '.join(config.listed)} is known")
+        elif have < total:
+            topics, group = ", ".join(cluster.topics), config.group_id
             out.append(
-                "none of the topics exists yet: "
-                + ", ".join(sorted({n for t in self.config.topics.values() for n in t}))
+                f"assigned {have} of {total} partitions of {topics}: group {group} is forming, or has another member"
             )
-        elif missing:
-            out.append(f"assigned {len(self._partitions) - missing} of {len(self._partitions)} partitions")
+        elif not self._ours.whole:
+            out.append("partitions are being assigned")
         return tuple(out)
 
     def close(self) -> None:
-        """Leave; in the thread that polls."""
+        """Leave; in the thread that polls. A static member keeps its place until its session ends."""
         self._consumer.close()
 
-    # -- topics ------------------------------------------------------------------------------------------------------
-
-    def _look_up(self, *, required: bool) -> None:
-        """Which partitions there are."""
-        self._looked = self.monotonic()
-        try:
-            metadata = self._consumer.list_topics(timeout=BROKER_TIMEOUT_S if required else 2.0)
-        except KafkaException as fault:
-            self._problems["broker"] = f"no broker answers at {self.config.client.get('bootstrap.servers')}"
-            if required:
-                raise UserError(
-                    self._problems["broker"], "start it, or set kafka.bootstrap_servers", exit_code=1
-                ) from fault
-            return
-        self._problems["broker"] = ""
-        for name, topic in metadata.topics.items():
-            kinds = kinds_of(self.config.topics, name)
-            if kinds and topic.error is None:
-                self._partitions.update({PartitionId(name, number): kinds for number in topic.partitions})
-        named = {n for names in self.config.topics.values() for n in names if not n.startswith("^")}
-        absent = sorted(n for n in named if not any(matches(n, p.topic) for p in self._partitions))
-        self._problems["topics"] = f"topic {', '.join(absent)} does not exist" if absent else ""
-
-    # -- librdkafka's callbacks: they never raise --------------------------------------------------------------------
-
-    def _on_assign(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
-        try:
-            for toppar in partitions:
-                partition = PartitionId(toppar.topic, toppar.partition)
-                self._partitions.setdefault(partition, kinds_of(self.config.topics, toppar.topic))
-                toppar.offset = self.positions.get(partition, OFFSET_BEGINNING)
-                self._assigned.add(partition)
-                self._cutters[partition] = Cutter(partition)
-                self.quiet.assigned(partition, self.monotonic())
-            _incremental(consumer, partitions, assign=True)
-            # Whether all are ours is only known after the poll: until then nothing is read.
-            consumer.pause(partitions)
-            self._stopped = True
-        except Exception as fault:  # noqa: BLE001 - it would be lost inside librdkafka; poll raises it
-            self._fault = fault
-
-    def _on_revoke(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
-        try:
-            for toppar in partitions:
-                partition = PartitionId(toppar.topic, toppar.partition)
-                self._assigned.discard(partition)
-                self._cutters.pop(partition, None)
-                self.quiet.revoked(partition)
-            _incremental(consumer, partitions, assign=False)
-        except Exception as fault:  # noqa: BLE001
-            self._fault = fault
+    # -- errors ------------------------------------------------------------------------------------------------------
 
     def _on_error(self, error: KafkaError) -> None:
-        if error.fatal():
-            self._fault = UserError(f"Kafka: {error.str()}", "see the broker's log", exit_code=1)
+        if is_fatal(error):
+            self._fault = fatal(error)
         else:
-            self._warn("kafka", error.str())
+            self._told.tell("kafka", error.str())
 
-    def _message_error(self, error: KafkaError) -> None:
-        if error.fatal():
-            raise UserError(f"Kafka: {error.str()}", "see the broker's log", exit_code=1)
+    def _message_error(self, partition: PartitionId, error: KafkaError) -> None:
+        if is_fatal(error):
+            raise fatal(error)
+        if error.code() == KafkaError._AUTO_OFFSET_RESET and partition in self._ours.cutters:  # noqa: SLF001
+            self._ours.jump(partition)
         else:
-            self._warn("kafka", error.str())
-
-    def _warn(self, event: str, text: str) -> None:
-        if self._problems.get(f"log:{event}") != text:
-            _log.warning(event, error=text)
-        self._problems[f"log:{event}"] = ""
+            self._told.tell("kafka", error.str())
 
 
-def _toppar(partition: PartitionId) -> TopicPartition:
-    return TopicPartition(partition.topic, partition.number)
-
-
-def _incremental(consumer: Consumer, partitions: list[TopicPartition], *, assign: bool) -> None:
-    """Cooperative groups change assignments step by step."""
-    (consumer.incremental_assign if assign else consumer.incremental_unassign)(partitions)
-
-
-def load_or_create_instance_id(directory: Path) -> str:
-    """The name under which the group knows this installation, made once: a killed daemon is back at once under it."""
-    path = directory / "instance-id"
-    if path.is_file():
-        return path.read_text().strip()
-    name = f"driftd-{uuid.uuid4().hex[:12]}"
-    temporary = path.with_suffix(".new")
-    temporary.write_text(name + "\n")
-    with temporary.open() as written:
-        os.fsync(written.fileno())
-    temporary.replace(path)
-    return name
+def _partition(key: tuple[str | None, int | None]) -> PartitionId:
+    return PartitionId(str(key[0]), int(key[1] or 0))

@@ -23,6 +23,9 @@ _DIGITS: Final = 400
 """No float64 has more digits before its point; and Python refuses to read integers of more than 4,300."""
 
 _generic = msgspec.json.Decoder().decode
+_members = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
+_NOT_SPLIT: Final = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
+"""No object, not valid, or with a key that only the slow reader takes."""
 _STRUCTURE: Final = re.compile(rb'"(?:[^"\\]|\\.)*+"|[\[{]|[\]}]', re.DOTALL)
 
 
@@ -34,6 +37,29 @@ def parse(document: bytes, max_depth: int = MAX_DEPTH) -> object:
     except (msgspec.MsgspecError, UnicodeDecodeError):
         # Not valid, or a number or string that msgspec cannot hold: the slow reader tells which.
         return _parse_slowly(document)
+
+
+def parse_event(document: bytes) -> object:
+    """The same, but of equal keys of the event, or of its features, only the last one's value is looked at.
+
+    That is how the fast readers see it, which skip what a later equal key replaces.
+    """
+    try:
+        values = _members(document)
+    except _NOT_SPLIT:
+        return parse(document)
+    return {
+        key: _parse_features(bytes(raw)) if key == "features" else parse(bytes(raw), MAX_DEPTH - 1)
+        for key, raw in values.items()
+    }
+
+
+def _parse_features(document: bytes) -> object:
+    try:
+        values = _members(document)
+    except _NOT_SPLIT:
+        return parse(document, MAX_DEPTH - 1)
+    return {name: parse(bytes(raw), MAX_DEPTH - 2) for name, raw in values.items()}
 
 
 def check_depth(document: bytes, max_depth: int = MAX_DEPTH) -> None:
@@ -51,7 +77,7 @@ def check_depth(document: bytes, max_depth: int = MAX_DEPTH) -> None:
             depth -= 1
 
 
-def finite(number: int | float) -> bool:
+def finite(number: float) -> bool:
     """Whether a float64 holds it."""
     try:
         return math.isfinite(number)

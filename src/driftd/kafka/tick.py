@@ -11,6 +11,8 @@ from collections import deque
 
 from driftd.core.event import PartitionId
 
+_NEVER = float("-inf")
+
 
 class Quiet:
     """`greatest`: the greatest Kafka timestamp that was read before this process, if it is known (ms)."""
@@ -19,18 +21,21 @@ class Quiet:
         self.quiet_s = quiet_s
         self.greatest = greatest
         self._history: deque[tuple[float, int]] = deque()
+        """When each new greatest was read; all of the last `quiet_s`, and the newest before those."""
         if greatest is not None:
-            self._history.append((now - quiet_s, greatest))
+            self._history.append((_NEVER, greatest))
         self._read_anywhere = now
         self._read: dict[PartitionId, float] = {}
         self._ended: dict[PartitionId, bool] = {}
         self._ticked: dict[PartitionId, float] = {}
 
     def assigned(self, partition: PartitionId, now: float) -> None:
+        """The partition is read from now on."""
         self._read[partition] = now
         self._ended[partition] = False
 
     def revoked(self, partition: PartitionId) -> None:
+        """The partition is read no more."""
         for table in (self._read, self._ended, self._ticked):
             table.pop(partition, None)
 
@@ -38,35 +43,42 @@ class Quiet:
         """Records of this partition were read, the greatest timestamp among them `greatest`."""
         self._read[partition] = self._read_anywhere = now
         self._ended[partition] = False
-        if self.greatest is None or greatest > self.greatest:
+        if greatest >= 0 and (self.greatest is None or greatest > self.greatest):
             self.greatest = greatest
             self._history.append((now, greatest))
+            self._forget(now)
 
-    def ended(self, partition: PartitionId) -> None:
-        """The partition's end was reached."""
-        self._ended[partition] = True
+    def ended(self, partition: PartitionId, *, reached: bool = True) -> None:
+        """The partition's end was reached; or it was found to lie further on."""
+        if partition in self._ended:
+            self._ended[partition] = reached
 
     def due(self, now: float) -> list[PartitionId]:
-        """Partitions that are quiet and have not been ticked for `quiet_s`."""
-        out = []
-        for partition, ended in self._ended.items():
-            last = max(self._read[partition], self._ticked.get(partition, -1e18))
-            if ended and now - last >= self.quiet_s:
-                out.append(partition)
-        return sorted(out)
+        """Partitions that are quiet, once one of them has not ticked for `quiet_s`.
 
-    def arrival(self, partitions: list[PartitionId], now: float) -> int | None:
-        """The arrival time that these quiet partitions have reached, ms; None while nothing is known."""
+        Those that ticked a little later than that one join it, so that ticks come together.
+        """
+        quiet = [p for p, ended in self._ended.items() if ended and now - self._read[p] >= self.quiet_s]
+        since = {p: now - self._ticked.get(p, _NEVER) for p in quiet}
+        if not quiet or max(since.values()) < self.quiet_s:
+            return []
+        return sorted(p for p in quiet if since[p] >= self.quiet_s / 2)
+
+    def arrival(self, now: float) -> int | None:
+        """The arrival time that quiet partitions have reached, ms; None while nothing is known."""
+        self._forget(now)
+        if not self._history or self._history[0][0] > now - self.quiet_s:
+            return None
+        known = self._history[0][1]
+        waited = now - self._read_anywhere
+        # While anything is read its timestamps are the clock, and not the wall.
+        return known + int(1000 * waited) if waited >= self.quiet_s else known
+
+    def ticked(self, partitions: list[PartitionId], now: float) -> None:
+        """These have had their tick."""
+        self._ticked.update(dict.fromkeys(partitions, now))
+
+    def _forget(self, now: float) -> None:
         before = now - self.quiet_s
-        known: int | None = None
         while len(self._history) > 1 and self._history[1][0] <= before:
             self._history.popleft()
-        if self._history and self._history[0][0] <= before:
-            known = self._history[0][1]
-        for partition in partitions:
-            self._ticked[partition] = now
-        if known is None:
-            return None
-        waited = now - self._read_anywhere
-        # Something was read anywhere within these seconds: then its timestamps are the clock, not the wall.
-        return known + int(1000 * waited) if waited >= self.quiet_s else known

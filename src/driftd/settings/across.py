@@ -1,9 +1,10 @@
-"""What no key can know alone: that windows divide, that names which are named exist, that topics do not feed themselves."""
+"""What no key can know alone: that windows divide, that what is named exists, that topics do not feed themselves."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Set
+from collections.abc import Mapping
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 
 from driftd.core.spec import DAY, SECOND
@@ -22,11 +23,11 @@ RESERVED_LABELS = frozenset({"model", "version", "signal", "statistic", "rule", 
 
 @dataclass(frozen=True, slots=True)
 class Across:
-    """The checks. `tree` is all that was written; `pruned` are the keys in it that were refused by themselves."""
+    """The checks. `tree` is all that was written; `refused` are the keys in it that were refused by themselves."""
 
     settings: Settings
     tree: Node
-    pruned: Set[Key]
+    refused: AbstractSet[Key]
     ledger: Ledger
 
     def check(self) -> None:
@@ -40,7 +41,7 @@ class Across:
 
     def say(self, keys: tuple[Key, ...], problem: str, remedy: str) -> None:
         """A fault between keys, at the first that was written for the model itself, else at the first written."""
-        if any(key[:cut] in self.pruned for key in keys for cut in range(len(key) + 1)):
+        if any(key[:cut] in self.refused for key in keys for cut in range(len(key) + 1)):
             return
         found = [node.place for node in map(self.tree.at, keys) if node is not None]
         own = [place for place in found if place.key[:1] == ("models",)]
@@ -80,7 +81,7 @@ class Across:
         node = self.tree.at(key)
         if (
             node is None
-            or any(gone[: len(key)] == key for gone in self.pruned)
+            or any(gone[: len(key)] == key for gone in self.refused)
             or (scope[0] == "models" and node.place.key[:1] == ("monitoring",))
         ):
             return

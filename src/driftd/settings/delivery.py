@@ -61,7 +61,7 @@ class Receiver(Section):
 class Route(Section):
     """Which receiver hears of what. An empty `match` matches everything."""
 
-    match: Named[str] = {}
+    match: Named[str] = Field(default={})
     receiver: str
 
 

@@ -45,18 +45,21 @@ class Node:
             case scalar:
                 return scalar
 
-    def child(self, name: str) -> Node | None:
-        return self.value.get(name) if isinstance(self.value, dict) else None
+    def child(self, name: str | int) -> Node | None:
+        """The node one step down: a key of a mapping, an item of a list."""
+        match self.value:
+            case dict(items) if isinstance(name, str):
+                return items.get(name)
+            case list(items) if isinstance(name, int) and name < len(items):
+                return items[name]
+            case _:
+                return None
 
     def at(self, key: Key) -> Node | None:
         """The node at the end of the key, if all of it exists."""
         node: Node | None = self
         for step in key:
-            if isinstance(step, int):
-                inside = isinstance(node, Node) and isinstance(node.value, list) and step < len(node.value)
-                node = node.value[step] if inside else None  # type: ignore[union-attr, index]
-            else:
-                node = node.child(step) if node else None
+            node = node.child(step) if node is not None else None
         return node
 
     def place_of(self, key: Key) -> Place:
@@ -78,10 +81,10 @@ class Node:
                 for number, item in enumerate(self.value)
             ]
             return Node([item for item in items if item is not None], self.place)
-        if not isinstance(self.value, dict) or not isinstance(key[0], str):
+        if not isinstance(self.value, dict | None) or not isinstance(key[0], str):
             return self
         name, rest = key[0], key[1:]
-        branches = dict(self.value)
+        branches = dict(self.value or {})
         held = branches.get(name)
         changed = (held or Node({}, self.place_of((name,)))).put(rest, node) if rest else node
         if changed is None:
@@ -123,7 +126,7 @@ def read(path: Path, ledger: Ledger, root: Key = ()) -> Node | None:
 
 
 def parse(text: str, place: Place, ledger: Ledger) -> Node | None:
-    """The one document in a text, an empty one as an empty mapping; None, with a fault in the ledger, if it is broken."""
+    """The one document in a text, an empty one as an empty mapping; None, with a fault in the ledger, if broken."""
     builder = None
     try:
         builder = _Builder(text, place, ledger)
@@ -175,11 +178,8 @@ class _Builder:
         return root if root.value is not None or not self.place.line else Node({}, self.place)
 
     def _at(self, event: yaml.Event, key: Key | None = None) -> Place:
-        return Place(
-            self.place.file,
-            event.start_mark.line + 1 if self.place.line else 0,
-            self.place.key if key is None else key,
-        )
+        line = event.start_mark.line + 1 if self.place.line and event.start_mark else 0
+        return Place(self.place.file, line, self.place.key if key is None else key)
 
     def _stop(self, event: yaml.Event, problem: str, remedy: str, key: Key | None = None) -> NoReturn:
         self.ledger.add(self._at(event, key), problem, remedy)
@@ -212,9 +212,9 @@ class _Builder:
         return node
 
     def _alias(self, event: yaml.AliasEvent, key: Key) -> Node:
-        node, size = self.anchors.get(event.anchor, (None, 0))
-        if node is None:
+        if event.anchor not in self.anchors:
             self._stop(event, "an alias of nothing that stands before it", "define the anchor (&name) further up", key)
+        node, size = self.anchors[event.anchor]
         self.aliased += size
         if self.aliased > MAX_ALIASED:
             self._stop(event, f"aliases grow to more than {MAX_ALIASED:,} values", "write the values out", key)
@@ -252,7 +252,7 @@ class _Builder:
                 merged = source.value | merged
         return merged
 
-    def _plain_tag(self, event: yaml.NodeEvent, kind: str, key: Key) -> None:
+    def _plain_tag(self, event: yaml.CollectionStartEvent, kind: str, key: Key) -> None:
         if event.tag not in (None, "!", _TAG + kind):
             self._stop(event, f"the tag {event.tag}", "remove the tag: settings are plain text and numbers", key)
 
@@ -270,7 +270,7 @@ class _Builder:
         if ":" in text or tag not in (_TAG + "null", _TAG + "bool", _TAG + "int", _TAG + "float"):
             return text
         try:
-            value: Value = self.loader.construct_object(yaml.ScalarNode(tag, text, event.start_mark, event.end_mark))
+            value: Value = self.loader.construct_object(yaml.ScalarNode(tag, text))
         except (ValueError, KeyError):
             self._stop(event, "not a value of its tag", "write a plain value, in quotes if it is text", key)
         return value

@@ -7,7 +7,7 @@ the map itself in flow style: `DRIFTD_MODELS='{fraud: {}}'`. Only librdkafka's s
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 
 from driftd.settings.document import Node, parse
 from driftd.settings.fault import ENVIRONMENT, Key, Ledger, Place
@@ -51,10 +51,9 @@ def _not_a_setting(name: str, value: str) -> bool:
 def _find(name: str, tree: Node, ledger: Ledger, place: Place) -> Key | None:
     """The key that a variable means; None, with a fault in the ledger, if it means none or several."""
     key: tuple[str, ...] = ()
-    below: Shape | None = shape(Settings)
+    below = shape(Settings)
     steps = name[len(PREFIX) :].split("__")
     for number, step in enumerate(steps):
-        assert below is not None  # noqa: S101 - narrowed by `_unknown` returning
         if below.named is not None and key in _FREE:
             found = [".".join(steps[number:]).lower().replace("_", ".")]
             return (*key, *found)
@@ -66,7 +65,7 @@ def _find(name: str, tree: Node, ledger: Ledger, place: Place) -> Key | None:
             return None
         deeper = below.below(found[0]) if found else None
         if deeper is None:
-            _unknown(name, steps[:number], known, key, ledger, place)
+            _unknown(name, steps, number, known, ledger, place)
             return None
         key, below = (*key, found[0]), deeper
     return key
@@ -85,14 +84,18 @@ def _names(below: Shape, key: Key, tree: Node) -> list[str]:
     return list(dict.fromkeys(names))
 
 
-def _unknown(name: str, found: list[str], known: Iterable[str], key: Key, ledger: Ledger, place: Place) -> None:
-    above = "".join(f"{step.upper()}__" for step in found)
-    fixed = ["__".join(map(_variable, leaf)) for leaf in leaves(shape(Settings)) if not {ANY, ITEM} & set(leaf)]
-    candidates = [PREFIX + above + _variable(other) for other in known] + [PREFIX + leaf for leaf in fixed]
-    near = nearest(name, [candidate.lower() for candidate in candidates])
-    if near:
-        remedy = f"did you mean {near.upper()}?"
-    elif key and known:
+def _unknown(name: str, steps: list[str], number: int, known: list[str], ledger: Ledger, place: Place) -> None:
+    """The step that has no meaning, and what was probably meant: another name there, or a key written otherwise."""
+    variables = [_variable(other) for other in known]
+    near = nearest(steps[number], variables)
+    if near and len(steps) > 1:
+        meant: str | None = PREFIX + "__".join([*steps[:number], near, *steps[number + 1 :]]).upper()
+    else:
+        fixed = (leaf for leaf in leaves(shape(Settings)) if not {ANY, ITEM} & set(leaf))
+        meant = nearest(name, [PREFIX + "__".join(map(_variable, leaf)) for leaf in fixed])
+    if meant:
+        remedy = f"did you mean {meant}?"
+    elif number and variables:
         remedy = f"names there: {', '.join(known)}"
     else:
         remedy = "unset it; docs/settings.md lists every key"

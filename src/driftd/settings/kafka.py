@@ -73,7 +73,7 @@ def _pattern(text: str) -> str:
 
 
 def _text(value: object) -> object:
-    """librdkafka takes all its settings as text."""
+    """As text: librdkafka takes all its settings as text."""
     if isinstance(value, bool):
         return str(value).lower()
     return str(value) if isinstance(value, int | float) else value
@@ -82,6 +82,10 @@ def _text(value: object) -> object:
 Topic = Annotated[str, AfterValidator(_topic)]
 Pattern = Annotated[str, AfterValidator(_pattern)]
 ClientValue = Annotated[str, BeforeValidator(_text)]
+
+
+By = Literal["const", "path", "header", "topic"]
+WAYS: tuple[By, ...] = ("const", "path", "header", "topic")
 
 
 class Topics(Section):
@@ -124,6 +128,15 @@ class Whence(Section):
             expression(self.topic)
         return self
 
+    @property
+    def said(self) -> tuple[By, str]:
+        """The one that was given, and what it says."""
+        for by in WAYS:
+            what: str | None = getattr(self, by)
+            if what is not None:
+                return by, what
+        raise AssertionError("validated: one is given")
+
 
 class At(Section):
     """Where a foreign record holds an object."""
@@ -152,7 +165,7 @@ class Kafka(Section):
     dead_letters: DeadLetters = DeadLetters()
     client: Named[ClientValue] = Field(default={}, repr=False)
     secrets: Named[Secret] = Field(default={}, alias="secret_files")
-    mapping: Named[TopicMapping] = {}
+    mapping: Named[TopicMapping] = Field(default={})
 
     def client_config(self) -> Mapping[str, str]:
         """What librdkafka is given, secrets included: never to be logged."""

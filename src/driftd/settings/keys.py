@@ -9,6 +9,7 @@ from types import UnionType
 from typing import Annotated, Union, get_args, get_origin
 
 from pydantic import BaseModel
+from pydantic.fields import FieldInfo
 
 ANY = "*"
 """Stands for a name that people choose."""
@@ -20,7 +21,7 @@ ITEM = "[]"
 class Shape:
     """What may lie below a key: fields, or names of their choosing, or items of a list, or nothing."""
 
-    fields: Mapping[str, object]
+    fields: Mapping[str, FieldInfo]
     named: object = None
     item: object = None
 
@@ -29,7 +30,7 @@ class Shape:
         if isinstance(name, int) or name == ITEM:
             return shape(self.item) if self.item is not None else None
         if name in self.fields:
-            return shape(self.fields[name])
+            return shape(self.fields[name].annotation)
         return shape(self.named) if self.named is not None else None
 
 
@@ -44,7 +45,7 @@ def shape(annotation: object) -> Shape:
         named = next((part.named for part in parts if part.named is not None), None)
         return Shape(fields, named, next((part.item for part in parts if part.item is not None), None))
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        return Shape({info.alias or name: info.annotation for name, info in annotation.model_fields.items()})
+        return Shape({info.alias or name: info for name, info in annotation.model_fields.items()})
     if origin is not None and isinstance(origin, type) and issubclass(origin, Mapping):
         return Shape({}, named=get_args(annotation)[1])
     if origin is tuple and shape(get_args(annotation)[0]).fields:
@@ -73,5 +74,6 @@ def _leaf(root: Shape, name: str, above: tuple[str, ...]) -> Iterator[tuple[str,
 
 def nearest(word: str, known: Iterable[str]) -> str | None:
     """What was probably meant."""
-    found = difflib.get_close_matches(word.lower(), list(known), n=1, cutoff=0.6)
-    return found[0] if found else None
+    by_lower = {name.lower(): name for name in known}
+    found = difflib.get_close_matches(word.lower(), list(by_lower), n=1, cutoff=0.6)
+    return by_lower[found[0]] if found else None

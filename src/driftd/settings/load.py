@@ -57,8 +57,8 @@ def examine(path: Path, environ: Mapping[str, str]) -> Examined:
     tree = _with_models(tree, path, ledger)
     tree = environment.apply(tree, environ, ledger)
     tree = complete(tree, ledger)
-    settings, pruned = _validated(tree, ledger)
-    Across(settings, tree, pruned, ledger).check()
+    settings, refused = _validated(tree, ledger)
+    Across(settings, tree, refused, ledger).check()
     return Examined(settings, ledger.sorted(), tree)
 
 
@@ -98,7 +98,8 @@ def _validated(tree: Node, ledger: Ledger) -> tuple[Settings, set[Key]]:
 
     A key that is wrong is taken out and the rest looked at again, until it holds: so one run finds every fault.
     """
-    pruned: set[Key] = set()
+    refused: set[Key] = set()
+    removed: set[Key] = set()
     while True:
         # What begins with _ would be an option of BaseSettings itself.
         odd = [name for name in cast("dict[str, Node]", tree.value) if name.startswith("_")]
@@ -106,17 +107,18 @@ def _validated(tree: Node, ledger: Ledger) -> tuple[Settings, set[Key]]:
             ledger.add(tree.place_of((name,)), "unknown key", "remove it; docs/settings.md lists every key")
             tree = tree.put((name,), None)
         try:
-            return Settings(**cast("dict[str, Any]", tree.plain())), pruned
+            return Settings(**cast("dict[str, Any]", tree.plain())), refused
         except ValidationError as error:
             wrong: set[Key] = set()
             for details in error.errors():
                 key = key_of(details)
-                if not any(key[: len(gone)] == gone for gone in pruned):
+                if not {key[: cut + 1] for cut in range(len(key))} & removed:  # else it is missing because of us
                     ledger.add(tree.place_of(key), *describe(details))
-                pruned.add(key)
+                refused.add(key)
                 wrong.add(_removable(tree, key[:-1] if details["type"] == "missing" else key))
-            for key in sorted(wrong, key=len):
+            for key in wrong:
                 tree = tree.put(key, None) if tree.at(key) is not None else tree
+            removed |= wrong
 
 
 def _removable(tree: Node, key: Key) -> Key:

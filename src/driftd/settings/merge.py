@@ -27,7 +27,7 @@ _LEARN, _FILES = frozenset({"learn"}), frozenset({"file", "versions"})
 
 
 def overlay(base: Node | None, top: Node, key: Key = ()) -> Node:
-    """`top` over `base`, map by map. What is null lies over nothing, unless null says something: no rule, no retraining."""
+    """`top` over `base`, map by map. Null changes nothing, unless it says something: no rule, no retraining."""
     if base is None or not isinstance(base.value, dict):
         return top
     if top.value is None and not _may_be_null(key):

@@ -51,7 +51,7 @@ class Reference(Section):
 
     learn: Learn | None = None
     file: FilePath | None = None
-    versions: Named[FilePath] = {}
+    versions: Named[FilePath] = Field(default={})
 
     @model_validator(mode="after")
     def _one(self) -> Reference:
@@ -168,17 +168,17 @@ class Monitoring(Section):
     window: Window = Window()
     reference: Reference = Reference()
     on_new_version: spec.NewVersion = "inherit"
-    rules: Named[Rule] = {}
+    rules: Named[Rule] = Field(default={})
     retrain: Annotated[Retrain | None, BeforeValidator(_off)] = Retrain()
     features_from: Literal["prediction", "features"] = "prediction"
 
 
 class Model(Monitoring):
-    labels: Named[str] = {}
-    signals: Named[Signal] = {}
+    labels: Named[str] = Field(default={})
+    signals: Named[Signal] = Field(default={})
 
     def core(self, name: str) -> spec.Model:
-        """This model in the core's terms. A rule of `retrain.when` that this model does not have never asks."""
+        """The model in the core's terms. A rule of `retrain.when` that it does not have never asks."""
         window_rules = {key: rule for key, rule in self.rules.items() if isinstance(rule, WindowRule)}
         detector_rules = {key: rule for key, rule in self.rules.items() if isinstance(rule, DetectorRule)}
         retrain = self.retrain or Retrain(when=())

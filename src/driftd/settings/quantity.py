@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from typing import Annotated, NoReturn
 
@@ -40,7 +41,7 @@ def parse_duration(text: object) -> int:
     if not steps or "".join(number + unit for number, unit in steps) != compact:
         refuse(f"{shortened(text)} is not a duration", _DURATION_REMEDY)
     units = [UNITS[unit] for _, unit in steps]
-    if any(later >= earlier for earlier, later in zip(units, units[1:], strict=False)):
+    if any(later >= earlier for earlier, later in itertools.pairwise(units)):
         refuse(f"{text!r} does not go from great units to small ones", _DURATION_REMEDY)
     total = sum(int(number) * UNITS[unit] for number, unit in steps)
     if total > _LONGEST:
@@ -49,10 +50,10 @@ def parse_duration(text: object) -> int:
 
 
 def format_duration(ms: int) -> str:
-    """The shortest way to write it: 5400000 is `1h30m`."""
+    """As people write it, in days at most: 5400000 is `1h30m`."""
     text = ""
-    for unit, size in UNITS.items():
-        number, ms = divmod(ms, size)
+    for unit in ("d", "h", "m", "s", "ms"):
+        number, ms = divmod(ms, UNITS[unit])
         if number:
             text += f"{number}{unit}"
     return text or "0s"

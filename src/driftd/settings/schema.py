@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, cast
 
 from pydantic import AfterValidator, Field
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
@@ -66,7 +66,7 @@ class Settings(BaseSettings):
     reach the keys of maps, and do not know in which line a value stands.
     """
 
-    model_config = SettingsConfigDict(**STRICT)
+    model_config = cast("SettingsConfigDict", STRICT)
 
     kafka: Kafka = Kafka()
     state: State = State()
@@ -85,7 +85,8 @@ class Settings(BaseSettings):
         cls,
         settings_cls: type[BaseSettings],  # noqa: ARG003 - the signature is pydantic-settings'
         init_settings: PydanticBaseSettingsSource,
-        **_: PydanticBaseSettingsSource,
+        *_others: PydanticBaseSettingsSource,
+        **_more: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         return (init_settings,)
 

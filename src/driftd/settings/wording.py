@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from pydantic_core import ErrorDetails
@@ -33,7 +33,12 @@ def describe(error: ErrorDetails) -> tuple[str, str]:
         return "is missing", _missing(key)
     if kind == "extra_forbidden":
         return "unknown key", _unknown(key)
-    got = _shown(error["input"], quiet=any(key[: len(quiet)] == quiet for quiet in _QUIET))
+    return _of_value(
+        kind, context, _shown(error["input"], quiet=any(key[: len(quiet)] == quiet for quiet in _QUIET)), error["msg"]
+    )
+
+
+def _of_value(kind: str, context: Mapping[str, Any], got: str, message: str) -> tuple[str, str]:
     if kind in _EXPECTED:
         expected, remedy = _EXPECTED[kind]
         return f"expected {expected}, got {got}", remedy
@@ -43,13 +48,12 @@ def describe(error: ErrorDetails) -> tuple[str, str]:
         return f"{got} is not known here", f"write one of: {context['expected'].replace(' or ', ', ')}"
     if kind in ("too_short", "string_too_short"):
         return "is empty", "name at least one, or leave the key out"
-    return error["msg"], "docs/settings.md says what this key takes"
+    return message, "docs/settings.md says what this key takes"
 
 
 _EXPECTED = {
     "string_type": ("text", "put it in quotes"),
-    "int_type": ("a whole number", "write digits only, without quotes"),
-    "int_from_float": ("a whole number", "write digits only, without a fraction"),
+    "int_type": ("a whole number", "write digits only, without quotes and without a fraction"),
     "float_type": ("a number", "write digits, without quotes"),
     "finite_number": ("a finite number", "write digits"),
     "bool_type": ("true or false", "write true or false, without quotes"),
@@ -59,7 +63,7 @@ _EXPECTED = {
     "model_attributes_type": ("a mapping", "write `key: value` lines below it"),
     "tuple_type": ("a list", "write a list such as [a, b]"),
 }
-_BOUNDS: dict[str, Callable[[dict[str, Any]], str]] = {
+_BOUNDS: dict[str, Callable[[Mapping[str, Any]], str]] = {
     "greater_than": lambda context: f"must be more than {context['gt']:g}",
     "greater_than_equal": lambda context: f"must be at least {context['ge']:g}",
     "less_than": lambda context: f"must be less than {context['lt']:g}",

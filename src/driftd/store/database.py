@@ -15,6 +15,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final, Literal
 
+from driftd.core.fault import UserError
+
 FILE: Final = "driftd.sqlite"
 LOCK_FILE: Final = "driftd.lock"
 
@@ -30,8 +32,11 @@ Mode = Literal["create", "write", "read"]
 Synchronous = Literal["FULL", "NORMAL"]
 
 
-class StoreError(Exception):
-    """The state cannot be used. The message is one line that names the place and the remedy."""
+class StoreError(UserError):
+    """The state cannot be used. Names the place and the remedy."""
+
+    def __init__(self, problem: str, remedy: str) -> None:
+        super().__init__(problem, remedy, exit_code=1)
 
 
 def connect(directory: Path, mode: Mode, *, synchronous: Synchronous = "FULL") -> sqlite3.Connection:
@@ -43,8 +48,8 @@ def connect(directory: Path, mode: Mode, *, synchronous: Synchronous = "FULL") -
     path = directory / FILE
     if mode != "create" and not path.is_file():
         raise StoreError(
-            f"{path} does not exist: nothing has been stored there yet; is state.directory the one that "
-            "`driftd run` uses?"
+            f"{path} does not exist: nothing has been stored there yet",
+            "check that state.directory is the one that `driftd run` uses",
         )
     uri_mode = {"create": "rwc", "write": "rw", "read": "ro"}[mode]
     connection: sqlite3.Connection | None = None
@@ -64,7 +69,7 @@ def connect(directory: Path, mode: Mode, *, synchronous: Synchronous = "FULL") -
         if connection is not None:
             connection.close()
         raise StoreError(
-            f"{path} cannot be opened ({error}): check that it is a state of driftd and its permissions"
+            f"{path} cannot be opened ({error})", "check that it is a state of driftd, and its permissions"
         ) from error
     except StoreError:
         if connection is not None:
@@ -77,7 +82,8 @@ def _set_up(connection: sqlite3.Connection, path: Path, synchronous: Synchronous
     (journal,) = connection.execute("PRAGMA journal_mode = WAL").fetchone()
     if journal != "wal":
         raise StoreError(
-            f"{path} cannot have a write-ahead log (SQLite offers {journal!r}): state.directory must be on a local disk"
+            f"{path} cannot have a write-ahead log (SQLite offers {journal!r})",
+            "set state.directory to a folder on a local disk",
         )
     connection.execute(f"PRAGMA synchronous = {synchronous}")
     connection.execute("PRAGMA fullfsync = ON")  # on macOS fsync alone leaves the data in the drive's cache
@@ -112,7 +118,7 @@ class DirectoryLock:
         try:
             self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
         except OSError as error:
-            raise StoreError(f"{path} cannot be written ({error.strerror}): check the permissions") from error
+            raise StoreError(f"{path} cannot be written ({error.strerror})", "check its permissions") from error
         try:
             # flock, not lockf: that one is dropped when any descriptor of the file is closed in this process.
             fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -121,11 +127,11 @@ class DirectoryLock:
             os.close(self._descriptor)
             if not isinstance(error, BlockingIOError):
                 raise StoreError(
-                    f"{path} cannot be locked ({error.strerror}): state.directory must be on a local disk"
+                    f"{path} cannot be locked ({error.strerror})", "set state.directory to a folder on a local disk"
                 ) from error
             raise StoreError(
-                f"{directory} is in use by another driftd (process {holder or 'unknown'}): stop that one, or "
-                "give this one a state.directory of its own"
+                f"{directory} is in use by another driftd (process {holder or 'unknown'})",
+                "stop that one, or give this one a state.directory of its own",
             ) from error
         os.ftruncate(self._descriptor, 0)
         os.pwrite(self._descriptor, f"{os.getpid()}\n".encode(), 0)

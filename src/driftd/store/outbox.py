@@ -187,7 +187,9 @@ class Outbox:
             try:
                 yield self._connection
             except sqlite3.Error as error:
-                raise StoreError(f"{self._place} cannot be used ({error})") from error
+                raise StoreError(
+                    f"{self._place} cannot be used ({error})", "check the disk and the permissions"
+                ) from error
 
     @contextmanager
     def _change(self) -> Iterator[sqlite3.Connection]:

@@ -93,8 +93,8 @@ def prepare(connection: sqlite3.Connection, directory: Path, group: str) -> None
         owner = group_of(connection)
         if owner != group:
             raise StoreError(
-                f"{directory} holds the state of group {owner!r}, and the settings say {group!r}: ids would "
-                "change; set kafka.group_id back, or use another state.directory"
+                f"{directory} holds the state of group {owner!r}, and the settings say {group!r}: ids would change",
+                "set kafka.group_id back, or use another state.directory",
             )
 
 
@@ -103,12 +103,12 @@ def check(connection: sqlite3.Connection, directory: Path) -> None:
     version.
     """
     if _is_empty(connection):
-        raise StoreError(f"{directory / FILE} is empty: start `driftd run` first")
+        raise StoreError(f"{directory / FILE} is empty", "start `driftd run` first")
     have = _version(connection, directory)
     if have < VERSION:
         raise StoreError(
-            f"{directory / FILE} has schema {have}, older than this driftd's {VERSION}: start `driftd run` "
-            "once, it brings the tables up to date"
+            f"{directory / FILE} has schema {have}, older than this driftd's {VERSION}",
+            "start `driftd run` once, it brings the tables up to date",
         )
 
 
@@ -127,15 +127,15 @@ def _version(connection: sqlite3.Connection, directory: Path) -> int:
     (application,) = connection.execute("PRAGMA application_id").fetchone()
     (version,) = connection.execute("PRAGMA user_version").fetchone()
     if application != APPLICATION_ID:
-        raise StoreError(f"{directory / FILE} is a database of another program: use another state.directory")
+        raise StoreError(f"{directory / FILE} is a database of another program", "use another state.directory")
     if version > VERSION:
         raise StoreError(
-            f"{directory / FILE} has schema {version}, written by a newer driftd; this one understands "
-            f"{VERSION}: use the newer one, or another state.directory"
+            f"{directory / FILE} has schema {version}, written by a newer driftd; this one understands {VERSION}",
+            "use the newer one, or another state.directory",
         )
     if version < 1:
         raise StoreError(
-            f"{directory / FILE} has the unknown schema {version}: use the driftd that wrote it, or another "
-            "state.directory"
+            f"{directory / FILE} has the unknown schema {version}",
+            "use the driftd that wrote it, or another state.directory",
         )
     return int(version)

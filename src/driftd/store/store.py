@@ -51,9 +51,9 @@ class Store(Reader):
             try:
                 directory.mkdir(parents=True, exist_ok=True)
             except OSError as error:
-                raise StoreError(f"{directory} cannot be made ({error.strerror}): set state.directory") from error
+                raise StoreError(f"{directory} cannot be made ({error.strerror})", "set state.directory") from error
         elif not (directory / FILE).is_file():
-            raise StoreError(f"{directory / FILE} does not exist: is state.directory right?")
+            raise StoreError(f"{directory / FILE} does not exist", "set state.directory")
         lock = DirectoryLock(directory)
         try:
             connection = connect(directory, "create" if create else "write")
@@ -61,7 +61,9 @@ class Store(Reader):
                 prepare(connection, directory, group)
             except sqlite3.Error as error:
                 connection.close()
-                raise StoreError(f"{directory / FILE} cannot be used ({error})") from error
+                raise StoreError(
+                    f"{directory / FILE} cannot be used ({error})", "check the disk and the permissions"
+                ) from error
             except BaseException:
                 connection.close()
                 raise
@@ -100,7 +102,10 @@ class Store(Reader):
                 if commit.prune_panes_before is not None:
                     self._prune_panes(commit.prune_panes_before, PRUNE_AT_LEAST + 2 * len(commit.panes))
         except sqlite3.Error as error:
-            raise StoreError(f"{self._place} cannot be written ({error}): nothing of this commit is stored") from error
+            raise StoreError(
+                f"{self._place} cannot be written ({error}): nothing of this commit is stored",
+                "check the disk and the permissions",
+            ) from error
 
     def close(self) -> None:
         super().close()
@@ -114,7 +119,8 @@ class Store(Reader):
             except sqlite3.IntegrityError as error:
                 name = f"{pane.model} {pane.version} {pane.kind} {pane.start}"
                 raise StoreError(
-                    f"{self._place}: the pane {name} was closed before; it is written only once"
+                    f"{self._place}: the pane {name} was closed before, and is written only once",
+                    "this is a fault of driftd: keep the directory and report it",
                 ) from error
 
     def _write_actions(self, actions: Iterable[tuple[Action, tuple[str, ...], bool]]) -> None:

@@ -1,0 +1,128 @@
+"""Which events belong together: groups of one (model, version, kind), and what is gathered while a block is decoded."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import Final
+
+from msgspec import UNSET
+
+from driftd.core.event import KINDS, UNVERSIONED, Kind
+from driftd.kafka.block import RecordRun
+from driftd.kafka.envelope import Envelope
+from driftd.kafka.features import AnyColumns, KnownColumns, good_name
+from driftd.kafka.mapping import Compiled, is_backfill
+from driftd.kafka.reasons import Reason, Refused
+
+_KINDS: Final[dict[str, Kind]] = {kind: kind for kind in KINDS}
+
+
+@dataclass(frozen=True, slots=True)
+class Topic:
+    """`kinds`: those that it carries. `mapping` None: the native form."""
+
+    kinds: tuple[Kind, ...]
+    mapping: Compiled | None
+
+
+@dataclass(slots=True)
+class Group:
+    """Events of one (model, version, kind), in the order of their offsets. `refused`: why none counts, if none does.
+
+    `rows` are indices into the run, `times` event times in ms; of all events that were admitted. The last of them are
+    `events`: their features, and what they say of prediction or label (`said`), are still to be taken. Few events are
+    held at a time, so that their objects are still in the cache when they are taken apart.
+    """
+
+    model: str
+    version: str
+    kind: Kind
+    refused: Refused | None = None
+    rows: list[int] = field(default_factory=list)
+    times: list[int] = field(default_factory=list)
+    events: list[Envelope] = field(default_factory=list)
+    said: list[object] = field(default_factory=list)
+    columns: KnownColumns | AnyColumns | None = None
+    plain: bool = field(init=False)
+    """Whether an event of it is admitted if it has a good time and is no backfill."""
+
+    def __post_init__(self) -> None:
+        self.plain = self.refused is None and self.kind != "label"
+
+    def check(self, event: Envelope) -> None:
+        """Raises Refused if the event cannot be counted, whatever its features are."""
+        if self.refused is not None:
+            raise Refused(self.refused.reason, self.refused.detail)
+        if self.kind == "label" and event.label is UNSET:
+            raise Refused(Reason.LABEL_MISSING)
+
+    def drop(self, bad: set[int]) -> None:
+        """Take events out again: `bad` are places in `events`."""
+        first = len(self.rows) - len(self.events)
+        for at in sorted(bad, reverse=True):
+            del self.rows[first + at], self.times[first + at], self.events[at]
+
+    def take(self) -> None:
+        """Keep of the events what the columns of prediction and label are made of."""
+        if self.kind == "prediction":
+            self.said += [event.prediction for event in self.events]
+        elif self.kind == "label":
+            self.said += [event.label for event in self.events]
+        self.events = []
+
+
+class Gathered:
+    """What one block gives. `unknown`: keys not in the contract, by row. `refusals` by row.
+
+    `told_backfill`: rows whose Kafka header says so.
+    """
+
+    def __init__(self, topic: Topic, run: RecordRun) -> None:
+        self.topic = topic
+        self.run = run
+        self.groups: dict[tuple[str, str, str], Group] = {}
+        self.refusals: dict[int, Refused] = {}
+        self.unknown: dict[int, int] = {}
+        self.backfill: Counter[str] = Counter()
+        self.told_backfill = {i for i, pairs in enumerate(run.headers) if pairs and is_backfill(pairs)}
+        self.said: dict[tuple[str | None, str | int | None, str | None], Group] = {}
+        """The groups by what events say of themselves: that is checked once for all that say the same."""
+
+    def open(self, event: Envelope) -> Group:
+        """The group of an event that says what none has said before it."""
+        group = self._open(event.model, event.version, event.kind)
+        self.said[event.model, event.version, event.kind] = group
+        return group
+
+    def _open(self, model: str | None, said_version: str | int | None, said_kind: str | None) -> Group:
+        version = UNVERSIONED if said_version is None else str(said_version)
+        try:
+            model = _model(model, version)
+            kind = _kind(said_kind, self.topic.kinds)
+        except Refused as why:
+            return Group("", "", "prediction", why)
+        return self.groups.setdefault((model, version, kind), Group(model, version, kind))
+
+
+def _model(model: str | None, version: str) -> str:
+    if not model:
+        raise Refused(Reason.MODEL_MISSING)
+    for what, name in (("model", model), ("version", version)):
+        if not good_name(name):
+            raise Refused(Reason.NAME, f"{what} is not 1 to 256 characters without control characters")
+    return model
+
+
+def _kind(said: str | None, kinds: tuple[Kind, ...]) -> Kind:
+    listed = ", ".join(kinds) or "none"
+    if said is None:
+        if len(kinds) == 1:
+            return kinds[0]
+        raise Refused(Reason.KIND_MISSING, f"the topic's kinds: {listed}")
+    kind = _KINDS.get(said)
+    if kind is None:
+        raise Refused(Reason.KIND, "not one of prediction, features, label")
+    if kind not in kinds:
+        raise Refused(Reason.KIND_UNEXPECTED, f"{kind} is not among the topic's kinds: {listed}")
+    return kind

@@ -1,0 +1,115 @@
+"""What is compared, each as a process of its own that reads the same backlog: `python -m tests.bench.contenders NAME ...`.
+
+Prints one JSON line: the events it read and the processor seconds that all its threads took from the first record on.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from confluent_kafka import Consumer, KafkaError, TopicPartition
+
+
+def bare(bootstrap: str, topic: str, events: int) -> tuple[int, float]:
+    """The bare limit: consume, and drop what orjson.loads returns."""
+    import orjson
+
+    return _loop(bootstrap, topic, events, orjson.loads)
+
+
+def straightforward(bootstrap: str, topic: str, events: int) -> tuple[int, float]:
+    """The service that one would write: orjson, river's ADWIN a numeric feature, numpy histograms."""
+    import numpy as np
+    import orjson
+    from river.drift import ADWIN
+
+    detectors: dict[str, Any] = {}
+    histograms: dict[str, Any] = {}
+    edges = np.linspace(-4, 4, 61)
+
+    def take(value: bytes) -> None:
+        for name, feature in orjson.loads(value)["features"].items():
+            if isinstance(feature, float):
+                detector = detectors.setdefault(name, ADWIN())
+                detector.update(feature)
+                counts = histograms.setdefault(name, np.zeros(62, np.int64))
+                counts[np.searchsorted(edges, feature)] += 1
+            else:
+                table = histograms.setdefault(name, {})
+                table[feature] = table.get(feature, 0) + 1
+
+    return _loop(bootstrap, topic, events, take)
+
+
+def _loop(bootstrap: str, topic: str, events: int, take: Callable[[bytes], object]) -> tuple[int, float]:
+    consumer = Consumer({"bootstrap.servers": bootstrap, "group.id": "bench", "enable.auto.commit": False})
+    partitions = consumer.list_topics(topic, timeout=10).topics[topic].partitions
+    consumer.assign([TopicPartition(topic, number, 0) for number in partitions])
+    read = 0
+    began = time.process_time()
+    while read < events:
+        for message in consumer.consume(2_000, 0.05):
+            error = message.error()
+            if error is None:
+                take(message.value())  # type: ignore[arg-type]
+                read += 1
+            elif error.code() != KafkaError._PARTITION_EOF:  # noqa: SLF001 - the public name of the code
+                raise RuntimeError(error.str())
+    spent = time.process_time() - began
+    consumer.close()
+    return read, spent
+
+
+def driftd(bootstrap: str, topic: str, events: int, reference: str) -> tuple[int, float]:
+    """The daemon itself, with its default rules: everything from decoding to the commits of its state."""
+    from driftd.app import Daemon
+    from driftd.settings.load import load
+
+    with tempfile.TemporaryDirectory() as folder:
+        directory = Path(folder)
+        document = {
+            "kafka": {
+                "bootstrap_servers": bootstrap,
+                "start": "earliest",
+                "topics": {"predictions": [topic], "features": [], "labels": []},
+                "dead_letters": {"topic": None},
+            },
+            "state": {"directory": str(directory / "state")},
+            "http": {"listen": "127.0.0.1:0"},
+            "models": {"churn": {"reference": {"file": reference}}},
+        }
+        config = directory / "driftd.yaml"
+        config.write_text(json.dumps(document))
+        daemon = Daemon(load(config, os.environ))
+        stop = threading.Event()
+        thread = threading.Thread(target=daemon.run, args=(stop,))
+        thread.start()
+        began, read = None, 0
+        # Cut blocks are all read; the last few records wait for the end of their partition and are not waited for.
+        while thread.is_alive() and read < 0.97 * events:
+            time.sleep(0.05)
+            blocks = daemon.published.runtime.blocks
+            if began is None and daemon.published.runtime.heartbeat is not None:
+                began, first = time.process_time(), sum(p.records for p in daemon.published.view.partitions)
+            if blocks:
+                read = sum(p.records for p in daemon.published.view.partitions)
+        spent = time.process_time() - (began or 0.0)
+        stop.set()
+        thread.join()
+        return read - first, spent
+
+
+if __name__ == "__main__":
+    name, *rest = sys.argv[1:]
+    contender = {"bare": bare, "straightforward": straightforward, "driftd": driftd}[name]
+    bootstrap, topic, events = rest[0], rest[1], int(rest[2])
+    count, seconds = contender(bootstrap, topic, events, *rest[3:])  # type: ignore[operator]
+    print(json.dumps({"events": count, "cpu_s": seconds}))
