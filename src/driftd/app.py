@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import threading
 from collections.abc import Iterable, Mapping
+from pathlib import Path
 
 import structlog
 
@@ -49,7 +50,7 @@ def references(spec: Spec) -> dict[str, dict[str, GivenReference]]:
         if model.reference.file is not None:
             files[""] = model.reference.file
         for version, path in sorted(files.items()):
-            header, reference = reference_file.read(path)
+            header, reference = reference_file.read(Path(path))
             out.setdefault(name, {})[version] = GivenReference(header.version, reference)
         grids = {given.reference.grid.hash for given in out.get(name, {}).values()}
         if len(grids) > 1:
@@ -85,7 +86,9 @@ class Daemon:
         try:
             server.start()
         except OSError as error:
-            raise UserError(f"cannot listen on {settings.http.listen}: {error}", "set http.listen", exit_code=1) from error
+            raise UserError(
+                f"cannot listen on {settings.http.listen}: {error}", "set http.listen", exit_code=1
+            ) from error
         stack.callback(server.stop)
         self.http_port = server.port
         rows = store.load_rows()
@@ -95,7 +98,9 @@ class Daemon:
         sender = Sender(outbox, [self._webhook(name) for name in settings.receivers])
         stack.callback(_close_sender, sender, outbox)
         dead_letters = DeadLetters(
-            settings.kafka.client_config(), settings.kafka.dead_letters.topic, payload=settings.kafka.dead_letters.payload
+            settings.kafka.client_config(),
+            settings.kafka.dead_letters.topic,
+            payload=settings.kafka.dead_letters.payload,
         )
         stack.callback(dead_letters.close)
         routes = Routes([Route(dict(r.match), r.receiver) for r in settings.routes], list(settings.receivers))
@@ -166,7 +171,7 @@ def decoder_for(settings: Settings, files: Iterable[str] = ()) -> Decoder:
     """The decoder of the settings' topics. `files`: names of recorded inputs, which may hold any kind of event."""
     topics = {kind: settings.kafka.topics.of(kind) for kind in KINDS}
     mappings = {name: _mapping(one) for name, one in settings.kafka.mapping.items()}
-    formats = topic_formats(topics, {name: m for name, m in mappings.items() if name in {n for t in topics.values() for n in t}})
+    formats = topic_formats(topics, mappings)
     return Decoder({**formats, **{name: TopicFormat(KINDS) for name in files}})
 
 
@@ -178,8 +183,7 @@ def _mapping(said: SettingsMapping) -> TopicMapping:
 def _whence(said: Whence | None) -> Found | None:
     if said is None:
         return None
-    ((by, what),) = said.model_dump(exclude_unset=True).items()
-    return Found(by, what)
+    return Found(*said.said)
 
 
 def _close_sender(sender: Sender, outbox: Outbox) -> None:

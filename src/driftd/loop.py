@@ -19,7 +19,6 @@ from driftd.core.event import Block, Discovered, Kind, PartitionId, Tick
 from driftd.core.fault import UserError
 from driftd.core.monitor import ClosedPane, Outcome
 from driftd.core.profile import profile
-from driftd.core.spec import SECOND
 from driftd.core.view import ReceiverView, Runtime
 from driftd.http.published import Published
 from driftd.kafka.block import RecordRun
@@ -180,7 +179,14 @@ class Loop:
         if pending.positions:
             self.source.commit(pending.positions)
         for action in pending.actions:
-            _log.info("transition", type=action.type, id=action.id, model=action.model, version=action.version, rule=action.rule)
+            _log.info(
+                "transition",
+                type=action.type,
+                id=action.id,
+                model=action.model,
+                version=action.version,
+                rule=action.rule,
+            )
 
     def _timed(self, seconds: float) -> None:
         self.commit_seconds += seconds
@@ -224,5 +230,3 @@ class Loop:
             receivers=tuple(self.receiver_views()),
             heartbeat=self.clock(),
         )
-
-

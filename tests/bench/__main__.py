@@ -18,6 +18,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from confluent_kafka.admin import AdminClient, NewTopic
+
 from tests.broker import LocalKafka
 from tests.e2e.daemon import driftd, produce
 

@@ -61,7 +61,7 @@ def _loop(bootstrap: str, topic: str, events: int, take: Callable[[bytes], objec
             if error is None:
                 take(message.value())  # type: ignore[arg-type]
                 read += 1
-            elif error.code() != KafkaError._PARTITION_EOF:  # noqa: SLF001 - the public name of the code
+            elif error.code() != KafkaError._PARTITION_EOF:
                 raise RuntimeError(error.str())
     spent = time.process_time() - began
     consumer.close()
@@ -92,7 +92,7 @@ def driftd(bootstrap: str, topic: str, events: int, reference: str) -> tuple[int
         stop = threading.Event()
         thread = threading.Thread(target=daemon.run, args=(stop,))
         thread.start()
-        began, read = None, 0
+        began, read, first = None, 0, 0
         # Cut blocks are all read; the last few records wait for the end of their partition and are not waited for.
         while thread.is_alive() and read < 0.97 * events:
             time.sleep(0.05)

@@ -257,7 +257,7 @@ def test_what_is_gone_is_resolved(word) -> None:
 
 
 @pytest.mark.parametrize(
-    ("word", "idle"), [("", True), (".", True), ("w", False), ("w.", True), ("ww", False), ("ww~~", True)]
+    ("word", "idle"), [("", True), (".", True), ("w", False), ("w.", True), ("~~", True), ("ww", False), ("ww~~", True)]
 )
 def test_only_an_alert_with_nothing_to_remember_is_idle(word, idle) -> None:
     alert, _ = run(looks(word, length=1), persist=2)

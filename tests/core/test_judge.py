@@ -32,7 +32,7 @@ PSI, NULLS, ABSENTS, NEW = range(4)
 def mixed(rng: Rng, n: int, shift: float = 0.0) -> Rows:
     return {
         "amount": np.where(rng.random(n) < 0.03, NULL, rng.normal(shift, 1, n)),
-        "plan": [("free", "pro", "team", None)[i] for i in rng.choice(4, n, p=[0.5, 0.3, 0.15, 0.05])],
+        "plan": [("free", "pro", "team", "old", None)[i] for i in rng.choice(5, n, p=[0.5, 0.29, 0.1, 0.06, 0.05])],
     }
 
 
@@ -43,7 +43,7 @@ def mixed_reference(parts: int = 200) -> Reference:
     grid = Grid(
         [
             numeric("amount", amount[np.isfinite(amount)]),
-            categorical_axis("plan", {"free": 5, "pro": 3, "team": 2}, 256),
+            categorical_axis("plan", {"free": 50, "pro": 29, "team": 10, "old": 6}, 256),
         ]
     )
     return reference_of(grid, rows, parts)
@@ -102,7 +102,7 @@ def test_without_an_order_the_law_is_the_independent_one_and_says_so() -> None:
     assert found.windows.tolist() == [0.0, 0.0]
     assert not found.short.any()
     assert not found.floor.any()
-    df = np.array([9.0, 2.0])
+    df = np.array([9.0, 3.0])
     x = found.value[PSI] / (1 / found.n[PSI] + 1 / found.reference_n[PSI])
     np.testing.assert_allclose(found.p_value[PSI], stats.chi2.sf(x, df), rtol=1e-9)
 

@@ -33,6 +33,8 @@ def test_an_alert_asks_once_in_its_life() -> None:
     assert not asks.ask(["b", "a"], 201 * HOUR)
     assert asks.total == 2
     assert not asks.ask([], 300 * HOUR)
+    assert asks.ask(["c"], 400 * HOUR)
+    assert not asks.ask(["a"], 500 * HOUR)
 
 
 def test_the_next_alert_of_the_same_signal_asks_again() -> None:

@@ -27,9 +27,7 @@ PROGRAM = Path(sys.executable).parent / "driftd"
 
 def driftd(*arguments: str | Path, timeout: float = 120) -> subprocess.CompletedProcess[str]:
     """Run one command to its end."""
-    return subprocess.run(
-        [PROGRAM, *map(str, arguments)], capture_output=True, text=True, timeout=timeout, check=False
-    )
+    return subprocess.run([PROGRAM, *map(str, arguments)], capture_output=True, text=True, timeout=timeout, check=False)
 
 
 def wait_for(what: str, probe: Callable[[], T | None], timeout: float = 90.0) -> T:
@@ -145,7 +143,9 @@ class Daemon:
             return list(connection.execute(select, (model,)))
 
 
-def settings(bootstrap: str, directory: Path, topic: str, receiver: Receiver | None = None, **more: Any) -> dict[str, Any]:
+def settings(
+    bootstrap: str, directory: Path, topic: str, receiver: Receiver | None = None, **more: Any
+) -> dict[str, Any]:
     """Settings for one topic of predictions, everything on loopback, old events told as if they were new."""
     base: dict[str, Any] = {
         "kafka": {
@@ -157,7 +157,7 @@ def settings(bootstrap: str, directory: Path, topic: str, receiver: Receiver | N
         },
         "state": {"directory": str(directory / "state"), "commit_every": "1s"},
         "http": {"listen": "127.0.0.1:0"},
-        "notify_max_age": "200y",
+        "notify_max_age": "90y",
     }
     if receiver is not None:
         base["receivers"] = {"here": {"webhook": {"url": receiver.url}}}

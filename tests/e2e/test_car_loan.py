@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+
 from tests.e2e.car_loan import (
     DRIFTED,
     EVERY,
@@ -94,6 +95,7 @@ def round_robin(n: int) -> Callable[[int], int]:
     ],
 )
 def test_run_says_what_replay_says(
+    *,
     partitions: int,
     where: Callable[[int], int],
     ahead: bool,
@@ -111,9 +113,7 @@ def test_run_says_what_replay_says(
         rows.sort(key=lambda i: (i - 3600 if where(i) == 0 else i, i))
     daemon.start()
     try:
-        produce(
-            real_kafka.bootstrap_servers, name, ((where(i), START + 1000 * i, stream.events[i]) for i in rows)
-        )
+        produce(real_kafka.bootstrap_servers, name, ((where(i), START + 1000 * i, stream.events[i]) for i in rows))
         closing = START + 1000 * (len(rows) + 2 * LENGTH)
         produce(
             real_kafka.bootstrap_servers,

@@ -6,6 +6,7 @@ import json
 import os
 import sys
 from collections.abc import Mapping
+from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal
 
@@ -63,8 +64,6 @@ def _body(found: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _ms(text: str) -> int:
-    from datetime import datetime
-
     return round(datetime.fromisoformat(text).timestamp() * 1000)
 
 
@@ -99,9 +98,11 @@ def _text(document: Mapping[str, Any]) -> str:
 
 def _signal(signal: Mapping[str, Any], behind: Mapping[str, Any]) -> list[str]:
     lines = [
-        f"{signal['signal']}  {signal.get('severity', '')}  {signal.get('statistic', '')}"
-        f"  value {_number(signal.get('value'))}  effect {_number(signal.get('effect'))}"
-        f"  threshold {_number(signal.get('threshold'))}  p {_number(signal.get('p_value'))}",
+        (
+            f"{signal['signal']}  {signal.get('severity', '')}  {signal.get('statistic', '')}"
+            f"  value {_number(signal.get('value'))}  effect {_number(signal.get('effect'))}"
+            f"  threshold {_number(signal.get('threshold'))}  p {_number(signal.get('p_value'))}"
+        ),
         f"  n {signal.get('n', '?')} against {signal.get('reference_n', '?')}; alert {signal['alert_id']}",
     ]
     if "law" in behind:

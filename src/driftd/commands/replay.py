@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Iterator
+from itertools import islice
 from pathlib import Path
 from typing import Literal
 
@@ -22,13 +23,14 @@ from driftd.core.profile import profile
 from driftd.files.events import EventOptions, open_events
 from driftd.kafka.block import Cutter, RecordRun
 from driftd.kafka.decode import Decoder
+from driftd.kafka.envelope import time_of
 from driftd.kafka.mapping import kinds_of
 from driftd.kafka.recorded import read_topic
 from driftd.settings.load import load
 from driftd.settings.schema import Settings
 
-
 FILE = "file:"
+CHUNK = 2_000
 
 
 class Replay:
@@ -83,7 +85,9 @@ def main(
         _print(action, output)
     if replay.refused:
         reasons = ", ".join(f"{reason} {count}" for reason, count in sorted(replay.refused.items()))
-        sys.stderr.write(f"{sum(replay.refused.values())} of {replay.records} records could not be counted: {reasons}\n")
+        sys.stderr.write(
+            f"{sum(replay.refused.values())} of {replay.records} records could not be counted: {reasons}\n"
+        )
     return 0
 
 
@@ -99,7 +103,8 @@ def _open(
         named = {kind: settings.kafka.topics.of(kind) for kind in KINDS}
         return read_topic(settings.kafka.client_config(), topics, lambda topic: kinds_of(named, topic), since, until)
     kinds: dict[PartitionId, tuple[Kind, ...]] = {
-        PartitionId(f"{FILE}{path.name}", number): ("prediction", "features", "label") for number, path in enumerate(files)
+        PartitionId(f"{FILE}{path.name}", number): ("prediction", "features", "label")
+        for number, path in enumerate(files)
     }
     cuts = [_cut(partition, path, options) for partition, path in zip(kinds, files, strict=True)]
     return _by_time(cuts), kinds
@@ -108,8 +113,15 @@ def _open(
 def _cut(partition: PartitionId, path: Path, options: EventOptions) -> Iterator[RecordRun]:
     """A file as the blocks of one partition, its Kafka timestamps the running maximum of event time."""
     cutter = Cutter(partition)
-    for records in open_events(path, options):
-        cutter.add(records)
+    latest = 0
+    rows = open_events(path, options)
+    while chunk := list(islice(rows, CHUNK)):
+        stamps = []
+        for _, value in chunk:
+            latest = max(latest, time_of(value))
+            stamps.append(latest)
+        nothing = [None] * len(chunk)
+        cutter.add([offset for offset, _ in chunk], stamps, [value for _, value in chunk], nothing, nothing)
         while (run := cutter.cut()) is not None:
             yield run
     if (rest := cutter.flush()) is not None:

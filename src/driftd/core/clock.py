@@ -63,8 +63,7 @@ class Clock:
             self.advance(partition, earliest)
 
     def advance(self, partition: PartitionId, arrival: int) -> None:
-        if arrival > self.arrivals[partition]:
-            self.arrivals[partition] = arrival
+        self.arrivals[partition] = max(self.arrivals[partition], arrival)
 
     def wake_at(self, partition: PartitionId, arrival: int, model: str, kind: Kind) -> None:
         """Ask for (model, kind) to be looked at once this partition reaches this arrival time.

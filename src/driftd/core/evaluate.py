@@ -183,7 +183,7 @@ def _subject(rule: WindowRule, e: Evaluation, i: int, s: int, own: float, level:
         "axis": grid.axes[i].plain(),
         "current_counts": e.counts[first:last].tolist(),
         "reference_counts": e.reference.counts[first:last].tolist(),
-        "law": "replayed" if found.windows[i] >= 2 else "independent",  # noqa: PLR2004 - a variance needs two
+        "law": "replayed" if found.windows[i] >= 2 else "independent",
         "replayed_windows": int(found.windows[i]),
         "level": own,
         "look_level": level,
@@ -197,7 +197,7 @@ def _subject(rule: WindowRule, e: Evaluation, i: int, s: int, own: float, level:
 
 def _flags(rule: WindowRule, found: Judgement, i: int, s: int, level: float) -> tuple[str, ...]:
     out = []
-    if found.windows[i] < 2:  # noqa: PLR2004 - a variance needs two
+    if found.windows[i] < 2:
         out.append("uncalibrated")
     elif level < 1 / found.windows[i]:
         out.append("extrapolated")

@@ -182,9 +182,9 @@ class Monitor:
             if end <= self.closed_until.get(kind, -NEVER) or progress.reached_at(partition, end) <= before:
                 totals.late += part.events
                 continue
-            part = self._fit(part, partition, memory - self.learning_bytes)
+            kept = self._fit(part, partition, memory - self.learning_bytes)
             below = progress.deadline_at_least(clock, partitions, end)
-            touched = self.open[kind].setdefault(end, OpenPane()).add(part, partition, before, below)
+            touched = self.open[kind].setdefault(end, OpenPane()).add(kept, partition, before, below)
             if isinstance(touched, Contribution):
                 self.dirty.add(("apart", kind, end, *touched.key()))
             else:
@@ -207,7 +207,7 @@ class Monitor:
             if not len(keep):
                 keep = np.array([0])
             columns = {
-                name: column[keep] if isinstance(column, np.ndarray) else [column[i] for i in keep]
+                name: column[keep] if isinstance(column, np.ndarray) else [column[i] for i in keep.tolist()]
                 for name, column in events.columns.items()
             }
             events = Columns(events.model, events.version, events.kind, events.time[keep], events.offset[keep], columns)

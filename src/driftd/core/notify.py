@@ -10,8 +10,8 @@ from typing import Literal
 
 from driftd.core.action import Action, rfc3339, stable_id
 from driftd.core.event import Kind
-from driftd.core.retrain import describe
 from driftd.core.finding import Finding
+from driftd.core.retrain import describe
 from driftd.core.series import Series
 from driftd.core.spec import Model, Severity
 

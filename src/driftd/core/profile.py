@@ -36,7 +36,8 @@ def profile(block: Block, plans: Mapping[str, Plan], default: Plan) -> Profile:
     seen: dict[tuple[str, Kind], tuple[int, int]] = {}
     parts: list[Part] = []
     refused = list(block.malformed)
-    for group in block.groups:
+    for whole in block.groups:
+        group = whole
         plan = plans.get(group.model, default)
         limit = block.latest + plan.max_ahead
         if int(group.time.max(initial=0)) > limit:

@@ -38,35 +38,35 @@ def _name(*parts: object) -> str:
     return SEPARATOR.join(str(part) for part in parts)
 
 
-def _row(monitor: Monitor, key: tuple[object, ...]) -> object | None:
+def _row(monitor: Monitor, key: tuple[Any, ...]) -> object | None:  # noqa: PLR0911 - one table a case
     match key:
         case ("core",):
             return _core(monitor)
         case ("sure", kind, end, version, start):
-            pane = monitor.open[kind].get(end)  # type: ignore[index, arg-type]
-            sure = pane.sure.get((version, start)) if pane else None  # type: ignore[arg-type]
+            pane = monitor.open[kind].get(end)
+            sure = pane.sure.get((version, start)) if pane else None
             return (
                 {"pane": sure.pane.pack(), "cover": {p: list(c) for p, c in sorted(sure.cover.items())}}
                 if sure
                 else None
             )
         case ("apart", kind, end, *rest):
-            pane = monitor.open[kind].get(end)  # type: ignore[index, call-overload]
+            pane = monitor.open[kind].get(end)
             part = pane.apart.get(tuple(rest)) if pane else None
             return _contribution(part) if part else None
         case ("grid", kind):
-            return monitor.grids[kind].plain()  # type: ignore[index]
+            return monitor.grids[kind].plain()
         case ("sampler", kind):
-            sampler = monitor.samplers.get(kind)  # type: ignore[call-overload]
+            sampler = monitor.samplers.get(kind)
             return sampler.plain() if sampler else None
         case ("learner", source, kind):
-            learner = monitor.learners.get((source, kind))  # type: ignore[arg-type]
+            learner = monitor.learners.get((source, kind))
             return learner.plain() if learner else None
         case ("reference", source, kind):
-            found = monitor.references.get((source, kind))  # type: ignore[arg-type]
+            found = monitor.references.get((source, kind))
             return {"end": found[1], **reference_plain(found[0])} if found else None
         case ("series", version, kind):
-            series = monitor.series.get((version, kind))  # type: ignore[arg-type]
+            series = monitor.series.get((version, kind))
             return series.plain() if series else None
     raise ValueError(f"no row is named {key!r}")
 
@@ -88,7 +88,7 @@ def _core(monitor: Monitor) -> dict[str, object]:
 
 
 def _contribution(part: Contribution) -> dict[str, object]:
-    counted = isinstance(part.body, Pane)
+    body = part.body
     return {
         "partition": [part.partition.topic, part.partition.number],
         "version": part.version,
@@ -96,8 +96,8 @@ def _contribution(part: Contribution) -> dict[str, object]:
         "before": part.before,
         "events": part.events,
         "offsets": [part.low, part.high],
-        "pane": part.body.pack() if isinstance(part.body, Pane) else None,
-        "columns": None if counted else plain_columns(part.body),  # type: ignore[arg-type]
+        "pane": body.pack() if isinstance(body, Pane) else None,
+        "columns": None if isinstance(body, Pane) else plain_columns(body),
     }
 
 
@@ -145,14 +145,14 @@ def restore_monitor(monitor: Monitor, rows: Mapping[str, object]) -> None:
         key2 = (version, cast("Kind", kind))
         series = Series(monitor.group, monitor.model, version, key2[1], monitor.grids[key2[1]])
         series.load(plain, blocks.get(key2, {}))
-        source = monitor.source_of(version, key2[1])
-        found = monitor.references.get((source, key2[1])) if source is not None else None
+        judged_by = monitor.source_of(version, key2[1])
+        found = monitor.references.get((judged_by, key2[1])) if judged_by is not None else None
         series.reference = found[0] if found else None
         monitor.series[key2] = series
         monitor.stored_blocks[key2] = set(series.windows.rows())
 
 
-def _restore_core(monitor: Monitor, core: Any) -> None:
+def _restore_core(monitor: Monitor, core: Mapping[str, Any]) -> None:
     for kind, plain in core["progress"].items():
         monitor.progress[kind].load(plain)
     monitor.closed_until = dict(core["closed_until"])
@@ -166,7 +166,7 @@ def _restore_core(monitor: Monitor, core: Any) -> None:
     monitor.transitions = {(rule, kind, severity): n for rule, kind, severity, n in core["transitions"]}
 
 
-def _restore_apart(monitor: Monitor, kind: Kind, end: int, plain: Any) -> None:
+def _restore_apart(monitor: Monitor, kind: Kind, end: int, plain: Mapping[str, Any]) -> None:
     version = plain["version"]
     if plain["pane"] is not None:
         body: Any = Pane.unpack(plain["pane"])

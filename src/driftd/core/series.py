@@ -68,7 +68,7 @@ class Series:
             self.errors[name] = self.errors.get(name, 0) + int(bad[i])
 
     def retire(self, at: int, reason: str) -> list[Finding]:
-        """This version is retired, replaced or re-baselined: what fires resolves with that reason."""
+        """The version is retired, replaced or re-baselined: what fires resolves with that reason."""
         by_rule: dict[str, list[Subject]] = {}
         for rule, severity, alert_id, signal in self.firing():
             fields = {"signal": signal, "alert_id": alert_id, "severity": severity}
@@ -116,10 +116,9 @@ class Series:
         self.errors = dict(rows["errors"])
         self.span = Span(*rows["span"]) if rows["span"] else None
         self.windows.load(blocks, rows["last"])
-        flags = list(StatisticView.__dataclass_fields__).index("flags")
-        self.evaluator.statistics = tuple(
-            StatisticView(*row[:flags], tuple(row[flags]), *row[flags + 1 :]) for row in rows["statistics"]
-        )
+        names = list(StatisticView.__dataclass_fields__)
+        views = [dict(zip(names, row, strict=True)) for row in rows["statistics"]]
+        self.evaluator.statistics = tuple(StatisticView(**{**view, "flags": tuple(view["flags"])}) for view in views)
 
 
 def _rows(table: Mapping[tuple[str, str], object]) -> list[list[object]]:

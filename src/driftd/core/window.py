@@ -18,7 +18,8 @@ from driftd.core.spec import Window
 @dataclass(frozen=True, slots=True)
 class Span:
     """A window to be judged, half-open `[start, end)`; `level`: how often it was doubled. `enough` False: even the
-    longest window holds too few events."""
+    longest window holds too few events.
+    """
 
     start: int
     end: int

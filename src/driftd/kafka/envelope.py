@@ -173,6 +173,21 @@ def event_time(event: Envelope, fallback: int) -> int:
     raise Refused(Reason.TIME, "neither the event nor the record has one" if time is None else "outside 1970 to 2262")
 
 
+class _Timed(msgspec.Struct, gc=False):
+    time: Aware | int | float | None = None
+
+
+_timed = msgspec.json.Decoder(_Timed).decode
+
+
+def time_of(value: bytes) -> int:
+    """The event time that a record of the native form gives; 0 where it gives none that can be read."""
+    try:
+        return event_time(Envelope(time=_timed(value).time), 0)
+    except (msgspec.MsgspecError, UnicodeDecodeError, Refused):
+        return 0
+
+
 def is_backfill(event: Envelope) -> bool:
     """Whether the tag `driftd.backfill` says true."""
     if event.tags is None:

@@ -89,7 +89,7 @@ def _built_in(value: object, key: Key) -> Node:
         return Node({name: _built_in(inner, (*key, name)) for name, inner in value.items()}, place)
     if isinstance(value, list):
         return Node([_built_in(inner, (*key, number)) for number, inner in enumerate(value)], place)
-    assert value is None or isinstance(value, str | int | float)  # noqa: S101 - it is our own constant
+    assert value is None or isinstance(value, str | int | float)
     return Node(value, place)
 
 
