@@ -20,7 +20,7 @@ from driftd.core.law import rate_rise, replayed
 from driftd.core.pane import Ints
 from driftd.core.reference import FLOOR, Reference
 from driftd.core.series import Series
-from driftd.core.spec import MINUTE, Model, Window, WindowRule
+from driftd.core.spec import MINUTE, YEAR, Model, Window, WindowRule
 from tests.core.streams import Floats, Rows, autoregressive, numeric, pane_of, reference_of
 
 Rng = np.random.Generator
@@ -326,8 +326,8 @@ RULES = (WindowRule("drift"), WindowRule("gaps", ("null_rate", "absent_rate", "n
 class Story:
     """Panes of one series, one every five minutes; what each of them told."""
 
-    def __init__(self, reference: Reference, rules: tuple[WindowRule, ...] = RULES) -> None:
-        self.model = Model("m", window=WINDOW, window_rules=rules, detector_rules=())
+    def __init__(self, reference: Reference, rules: tuple[WindowRule, ...] = RULES, window: Window = WINDOW) -> None:
+        self.model = Model("m", window=window, window_rules=rules, detector_rules=())
         self.series = Series("group", self.model, "1", "prediction", reference.grid)
         self.series.reference = reference
         self.now = 1_000 * LENGTH
@@ -601,7 +601,9 @@ def test_the_floor_keeps_a_signal_from_alarming_on_what_its_reference_showed() -
     spells = rng.normal(size=40_000)
     for start in (9_000, 27_000):
         spells[start : start + 1_200] += 0.8
-    told = Story(reference_of(Grid([numeric("a", spells)]), {"a": spells}, 400))
+    # With a budget that takes anything for evidence, so that the floor alone is left.
+    rule = replace(RULES[0], false_alarms_per_year=1e9)
+    told = Story(reference_of(Grid([numeric("a", spells)]), {"a": spells}, 400), (rule,))
     for _ in range(4):
         told.go({"a": rng.normal(0.8, 1, 600)})
     assert told.told == []
@@ -609,6 +611,7 @@ def test_the_floor_keeps_a_signal_from_alarming_on_what_its_reference_showed() -
     assert view.effect is not None
     assert view.effect > 0.25
     assert view.warning > view.effect
+    assert view.critical == view.warning
     assert "noisy" in view.flags
     told.go({"a": rng.normal(3.0, 1, 600)}, 4)  # and what is far worse is told all the same
     assert short(told.told)[0][:2] == ("firing", "drift")
@@ -628,6 +631,53 @@ def test_what_the_flags_say() -> None:
     # A budget of one a year needs levels that no replay has seen: their p-values are the law's.
     assert flags(200) == {"extrapolated"}
     assert flags(30, n=4_000) == {"extrapolated", "short_replay"}
+
+
+def of_ten(*more: int) -> Rows:
+    """Ten categories, sixty rows each, and some more of the first ones."""
+    return {"x": [f"c{i}" for i in range(10) for _ in range(60 + (more[i] if i < len(more) else 0))]}
+
+
+TEN = reference_of(Grid([categorical_axis("x", dict.fromkeys([f"c{i}" for i in range(10)], 2_000), 256)]), {
+    "x": [f"c{i % 10}" for i in range(20_000)]
+})  # fmt: skip
+
+
+def judged(rows: Rows, panes: int = 2) -> tuple[float, float]:
+    """Effect and p-value of a window of this pane again and again."""
+    found = judge(TEN, pane_of(TEN.grid, rows).counts * panes, 100)
+    return float(found.effect[PSI, 0]), float(found.p_value[PSI, 0])
+
+
+@pytest.mark.parametrize(("share", "resolves"), [(0.95, False), (0.81, False), (0.79, True), (0.3, True)])
+def test_it_resolves_below_four_fifths_of_the_threshold_and_not_before(share, resolves) -> None:
+    mild, wild = of_ten(60), of_ten(200, 100)
+    warning = judged(mild)[0] / share
+    assert judged(wild)[0] > warning
+    told = Story(TEN, (WindowRule("drift", warning=warning, critical=None, persist=1),))
+    told.go(wild, 3)
+    assert [f.type for f in told.told] == ["firing"]
+    told.go(mild, 12)
+    assert [f.type for f in told.told[1:]] == (["resolved"] if resolves else [])
+
+
+@pytest.mark.parametrize(("power", "looks"), [(0.99, 2), (0.51, 2), (0.49, 1)])
+def test_one_look_fires_where_its_p_value_passes_the_level_squared(power, looks) -> None:
+    rows, panes = of_ten(80, 40), replace(WINDOW, length=EVERY)
+    effect, p_value = judged(rows, 1)
+    assert 1e-30 < p_value < 1e-6
+    level = p_value**power
+    rule = WindowRule("drift", warning=0.01, critical=effect / 2, false_alarms_per_year=level * YEAR / EVERY)
+    told = Story(TEN, (rule,), panes)
+    while not told.told:
+        told.go(rows)
+    assert short(told.told) == [("firing", "drift", [("x", "critical", "psi")])]
+    assert told.series.evaluations == looks
+    # By a warning alone there is no such way.
+    told = Story(TEN, (replace(rule, critical=None),), panes)
+    told.go(rows, 2)
+    assert told.series.evaluations == 2
+    assert [f.end for f in told.told] == [told.now]
 
 
 def test_the_budget_decides_what_evidence_is_enough() -> None:

@@ -10,6 +10,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterable
+from contextlib import closing
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -138,7 +139,9 @@ class Daemon:
 
     def panes(self, model: str) -> list[tuple[str, str, int, int, bytes]]:
         """Every closed pane of a model: version, kind, start, end, body."""
-        with sqlite3.connect(f"file:{self.state / FILE}?mode=ro", uri=True) as connection:
+        if not (self.state / FILE).exists():
+            return []
+        with closing(sqlite3.connect(f"file:{self.state / FILE}?mode=ro", uri=True)) as connection:
             select = 'SELECT version, kind, start, "end", body FROM pane WHERE model = ? ORDER BY 1, 2, 3'
             return list(connection.execute(select, (model,)))
 
