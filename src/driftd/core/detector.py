@@ -16,10 +16,10 @@ river's `drift.ADWIN`, to the index; so the order of floating-point operations b
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from math import log, sqrt
-from operator import index
+from operator import index, itemgetter
 from typing import Final
 
 FIXED_POINT: Final = 1 << 20
@@ -44,8 +44,8 @@ def from_fixed(s1: int, s2: int) -> tuple[float, float]:
 class Change:
     """A cut: the mean moved. `before` and `after` are the two sub-windows' means, `n_...` their events.
 
-    Of the cuts that show the change this is the oldest, not the clearest: `after` still holds events from
-    before the change, and `difference` falls short of it, the more the larger the slices and the rarer the looks.
+    Of the cuts that show the change this is the clearest, not the oldest: behind the oldest there are still
+    events from before the change, and the difference falls short of it.
     """
 
     before: float
@@ -172,20 +172,20 @@ class Adwin:
             self._rows[i + 1].append((n, total0 + total1, m2_0 + m2_1 + n0 * n1 / n * gap * gap))
 
     def _look(self) -> Change | None:
-        """Drop the oldest bucket for as long as a cut shows a change; the first cut found is what counts."""
-        first = found = self._first_cut()
-        while found is not None:
-            self._drop_oldest()
-            found = self._first_cut()
-        if first is not None:
-            self._changes += 1
-            self._cut = True
-        return first
-
-    def _first_cut(self) -> Change | None:
-        """The oldest cut whose two means differ by more than the bound; None where none does."""
-        if self._width < 2:
+        """Drop the oldest bucket for as long as a cut shows a change. Gives the first scan's clearest cut."""
+        _, clearest = max(self._cuts(), default=(0.0, None), key=itemgetter(0))
+        if clearest is None:
             return None
+        while next(self._cuts(), None) is not None:
+            self._drop_oldest()
+        self._changes += 1
+        self._cut = True
+        return clearest
+
+    def _cuts(self) -> Iterator[tuple[float, Change]]:
+        """The cuts whose two means differ by more than the bound, and by how many bounds; the oldest first."""
+        if self._width < 2:
+            return
         least = self.min_window_length
         variance = self._m2 / self._width
         confidence = log(2.0 * log(self._width) / self.delta)
@@ -198,16 +198,15 @@ class Adwin:
                 total0 += total
                 total1 -= total
                 if n1 < least:
-                    return None  # n1 only falls; and the cut behind the newest bucket, with n1 = 0, is none
+                    return  # n1 only falls; and the cut behind the newest bucket, with n1 = 0, is none
                 if n0 < least:
                     continue
                 before, after = total0 / n0, total1 / n1
                 shares = 1.0 / (n0 - least + 1) + 1.0 / (n1 - least + 1)
                 noise = 2.0 * shares * variance * confidence
                 # Dropping buckets can round M2 below 0: then no bound can be told, and there is no cut.
-                if noise >= 0.0 and abs(before - after) > sqrt(noise) + tail * shares:
-                    return Change(before, after, n0, n1)
-        return None
+                if noise >= 0.0 and abs(before - after) > (bound := sqrt(noise) + tail * shares):
+                    yield abs(before - after) / bound, Change(before, after, n0, n1)
 
     def _drop_oldest(self) -> None:
         oldest = self._rows[-1]
