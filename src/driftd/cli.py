@@ -1,6 +1,6 @@
 """What a person types. Only options and help stand here; each command's module is imported when it is called."""
 
-from __future__ import annotations
+from __future__ import importlib
 
 import os
 import sys
@@ -133,8 +133,7 @@ def demo(
 ) -> None:
     """Watch driftd find a drift: a broker, a real model's traffic, the daemon and a receiver, in about a minute."""
     for_s = _duration_s(for_)
-    from driftd.demo import command  # noqa: PLC0415
-
+    command = importlib.import_module("driftd.demo.command")
     raise typer.Exit(command.main(for_s, serve, plain))
 
 

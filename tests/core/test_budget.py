@@ -103,8 +103,7 @@ def test_a_rule_that_persists_over_two_windows_keeps_far_below_its_budget(slidin
 
 @pytest.mark.parametrize("level", [0.01, 0.001])
 def test_a_rule_that_does_not_persist_pays_for_every_look_and_not_for_every_window(sliding, level) -> None:
-    # A finding, not a wish (docs/statistics.md, "What holds"): twelve overlapping looks are nearly twelve chances.
-    # The budget of such a rule holds per `every`, and is exceeded several times per `length`.
+    # Twelve overlapping looks are nearly twelve chances: so a rule of one window takes its level from `every`.
     found = alerts(sliding, level, 1, 12)
     assert found < len(sliding) * level * 1.1
     assert found > 3 * len(sliding) / 12 * level

@@ -137,6 +137,17 @@ class Daemon:
         with Reader.open_read_only(self.state) as reader:
             return [one["body"] for one in reversed(reader.transitions(model, limit=10_000))]
 
+    def pane_count(self, model: str) -> int:
+        """How many panes of a model have closed and are durable."""
+        if not (self.state / FILE).exists():
+            return 0
+        with closing(sqlite3.connect(f"file:{self.state / FILE}?mode=ro", uri=True)) as connection:
+            try:
+                (count,) = connection.execute("SELECT count(*) FROM pane WHERE model = ?", (model,)).fetchone()
+            except sqlite3.OperationalError:  # the tables are not made yet
+                return 0
+        return int(count)
+
     def panes(self, model: str) -> list[tuple[str, str, int, int, bytes]]:
         """Every closed pane of a model: version, kind, start, end, body."""
         if not (self.state / FILE).exists():

@@ -120,7 +120,7 @@ def test_run_says_what_replay_says(
             name,
             ((p, closing, event("other", "1", closing, {"x": 1}, 0.5)) for p in range(partitions)),
         )
-        wait_for("every pane to close", lambda: len(daemon.panes("car_loan")) >= -(-len(rows) // EVERY), timeout=120)
+        wait_for("every pane to close", lambda: daemon.pane_count("car_loan") >= -(-len(rows) // EVERY), timeout=120)
         wait_for("the last commit", lambda: len(daemon.transitions("car_loan")) >= len(replayed))
     finally:
         daemon.stop()

@@ -146,7 +146,7 @@ class Progress:
     def observe(self, partition: PartitionId, greatest: int, before: int, after: int, latest: int) -> None:
         """A block had events up to `greatest`; it moved the partition's arrival time from `before` to `after`.
 
-        `latest`: its greatest Kafka timestamp. Silence is counted from there: arrival time may be far behind it.
+        `latest`: the Kafka timestamp of their newest. Silence is counted from there: arrival time may be far behind it.
         """
         seen_at = max(after, latest)
         marks = self.marks.get(partition)

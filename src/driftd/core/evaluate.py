@@ -95,7 +95,10 @@ class Evaluator:
         possible = sum(
             1 for i in signals for s in rows if s != STATISTICS.index("new_rate") or e.reference.grid.new_codes[i] >= 0
         )
-        level = look_level(rule.false_alarms_per_year, self.model.window.length, len(self.model.window_rules))
+        # A rule that may fire on one look pays for every look; one that needs windows apart pays for those.
+        window = self.model.window
+        step = window.every if rule.persist == 1 else window.length
+        level = look_level(rule.false_alarms_per_year, step, len(self.model.window_rules))
         levels = holm([float(e.found.p_value[s, i]) for i, s in tests], level, max(possible, 1))
         return level, {test: own for test, own in zip(tests, levels, strict=True) if own is not None}
 

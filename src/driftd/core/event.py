@@ -75,6 +75,7 @@ class Columns:
     """The events of one (model, version, kind), column by column.
 
     `time` int64[n] event time; `offset` int64[n], strictly increasing; `columns` by signal name, n rows each.
+    `stamped`: the Kafka timestamp of its last event; None: no more is known than the block's greatest.
     """
 
     model: str
@@ -83,6 +84,7 @@ class Columns:
     time: NDArray[np.int64]
     offset: NDArray[np.int64]
     columns: Mapping[str, Column]
+    stamped: int | None = None
 
     def __len__(self) -> int:
         return len(self.time)
@@ -137,12 +139,15 @@ class Part:
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """The greatest event time of one (model, kind) in a block, and how many events it had there."""
+    """The greatest event time of one (model, kind) in a block, how many events it had there, and until which Kafka
+    timestamp it was heard of there.
+    """
 
     model: str
     kind: Kind
     greatest: int
     events: int
+    stamped: int
 
 
 @dataclass(frozen=True, slots=True)

@@ -189,7 +189,7 @@ class Monitor:
                 self.dirty.add(("apart", kind, end, *touched.key()))
             else:
                 self.dirty.add(("sure", kind, end, *touched))
-        progress.observe(partition, seen.greatest, before, clock.arrivals[partition], profile.latest)
+        progress.observe(partition, seen.greatest, before, clock.arrivals[partition], seen.stamped)
         self.dirty.add(("core",))
 
     def _total(self, version: str, kind: Kind) -> Totals:

@@ -33,7 +33,7 @@ class Plan:
 
 def profile(block: Block, plans: Mapping[str, Plan], default: Plan) -> Profile:
     """The profile of a block. `plans` by model; a model that has none is profiled by `default`."""
-    seen: dict[tuple[str, Kind], tuple[int, int]] = {}
+    seen: dict[tuple[str, Kind], Seen] = {}
     parts: list[Part] = []
     refused = list(block.malformed)
     for whole in block.groups:
@@ -50,8 +50,10 @@ def profile(block: Block, plans: Mapping[str, Plan], default: Plan) -> Profile:
         if not len(group):
             continue
         key = (group.model, group.kind)
-        greatest, events = seen.get(key, (0, 0))
-        seen[key] = (max(greatest, int(group.time.max())), events + len(group))
+        greatest, stamped = int(group.time.max()), block.latest if group.stamped is None else group.stamped
+        known = seen.get(key, Seen(*key, greatest, 0, stamped))
+        greatest, stamped = max(greatest, known.greatest), max(stamped, known.stamped)
+        seen[key] = Seen(*key, greatest, known.events + len(group), stamped)
         parts += _parts(group, plan)
     return Profile(
         block.partition,
@@ -60,7 +62,7 @@ def profile(block: Block, plans: Mapping[str, Plan], default: Plan) -> Profile:
         block.records,
         block.earliest,
         block.latest,
-        tuple(Seen(model, kind, greatest, n) for (model, kind), (greatest, n) in sorted(seen.items())),
+        tuple(seen[key] for key in sorted(seen)),
         tuple(parts),
         tuple(sorted(refused, key=lambda refusal: refusal.offset)),
         block.backfill,
@@ -99,4 +101,4 @@ def _rows(group: Columns, rows: NDArray[np.int64] | slice) -> Columns:
         name: column[rows] if isinstance(column, np.ndarray) else [column[i] for i in rows]
         for name, column in group.columns.items()
     }
-    return Columns(group.model, group.version, group.kind, group.time[rows], group.offset[rows], columns)
+    return Columns(group.model, group.version, group.kind, group.time[rows], group.offset[rows], columns, group.stamped)

@@ -244,6 +244,7 @@ class Decoder:
             np.array(group.times, np.int64),
             np.array([offsets[i] for i in group.rows], np.int64),
             seen(columns) if types is None else typed(columns, types),
+            got.run.timestamps[group.rows[-1]],
         )
 
     def _take(self, got: Gathered, group: Group) -> None:

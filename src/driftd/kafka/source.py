@@ -41,9 +41,10 @@ class Source:
         known: Mapping[PartitionId, int],
         greatest: int | None = None,
         monotonic: Callable[[], float] = time.monotonic,
+        wall: Callable[[], float] = time.time,
     ) -> None:
         self.config = config
-        self._monotonic = monotonic
+        self._monotonic, self._wall = monotonic, wall
         self._quiet = Quiet(config.quiet_s, greatest, monotonic())
         self._announced: set[PartitionId] = set()
         self._subscribed: tuple[str, ...] | None = None
@@ -194,7 +195,7 @@ class Source:
             [message.headers() for message in messages],  # type: ignore[misc]
         )
         self._ours.next[partition] = offsets[-1] + 1
-        self._quiet.read(partition, max(timestamps), now)
+        self._quiet.read(partition, max(timestamps), timestamps[-1], now)
 
     def _ticks(self) -> list[Read]:
         now = self._monotonic()
@@ -209,7 +210,7 @@ class Source:
             if at_end:
                 quiet.append(partition)
         self._quiet.ticked(quiet, now)
-        arrival = self._quiet.arrival(now)
+        arrival = self._quiet.arrival(now, int(1000 * self._wall()))
         out: list[Read] = [run for p in quiet if (run := self._ours.cutters[p].flush()) is not None]
         return [*out, Tick(dict.fromkeys(quiet, arrival))] if quiet and arrival is not None else out
 

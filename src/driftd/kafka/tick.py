@@ -3,6 +3,10 @@
 A partition is quiet once its end was reached and nothing of it was read for `quiet_s`. Its arrival time is then the
 greatest Kafka timestamp that was read anywhere before those seconds, plus, while nothing is read anywhere, the time
 waited since. Timestamps that trail the wall are followed at their own pace; before anything was read nothing is known.
+
+One producer whose clock runs ahead must not take every quiet partition with it: an arrival time beyond the wall is
+believed only as far as the newest records of *all* partitions are beyond it too (as they are where the whole stream is
+stamped ahead).
 """
 
 from __future__ import annotations
@@ -28,6 +32,7 @@ class Quiet:
         self._read: dict[PartitionId, float] = {}
         self._ended: dict[PartitionId, bool] = {}
         self._ticked: dict[PartitionId, float] = {}
+        self._newest: dict[PartitionId, int] = {}
 
     def assigned(self, partition: PartitionId, now: float) -> None:
         """The partition is read from now on."""
@@ -36,11 +41,12 @@ class Quiet:
 
     def revoked(self, partition: PartitionId) -> None:
         """The partition is read no more."""
-        for table in (self._read, self._ended, self._ticked):
+        for table in (self._read, self._ended, self._ticked, self._newest):
             table.pop(partition, None)
 
-    def read(self, partition: PartitionId, greatest: int, now: float) -> None:
-        """Records of this partition were read, the greatest timestamp among them `greatest`."""
+    def read(self, partition: PartitionId, greatest: int, newest: int, now: float) -> None:
+        """Records of this partition were read: the greatest timestamp among them, and that of the last of them."""
+        self._newest[partition] = newest
         self._read[partition] = self._read_anywhere = now
         self._ended[partition] = False
         if greatest >= 0 and (self.greatest is None or greatest > self.greatest):
@@ -64,15 +70,16 @@ class Quiet:
             return []
         return sorted(p for p in quiet if since[p] >= self.quiet_s / 2)
 
-    def arrival(self, now: float) -> int | None:
-        """The arrival time that quiet partitions have reached, ms; None while nothing is known."""
+    def arrival(self, now: float, wall: int) -> int | None:
+        """The arrival time that quiet partitions have reached, ms; None while nothing is known. `wall`: Unix time, ms."""
         self._forget(now)
         if not self._history or self._history[0][0] > now - self.quiet_s:
             return None
         known = self._history[0][1]
         waited = now - self._read_anywhere
         # While anything is read its timestamps are the clock, and not the wall.
-        return known + int(1000 * waited) if waited >= self.quiet_s else known
+        reached = known + int(1000 * waited) if waited >= self.quiet_s else known
+        return min(reached, max(wall, min(self._newest.values(), default=0)))
 
     def ticked(self, partitions: list[PartitionId], now: float) -> None:
         """These have had their tick."""
