@@ -1,7 +1,8 @@
 """What a person types. Only options and help stand here; each command's module is imported when it is called."""
 
-from __future__ import importlib
+from __future__ import annotations
 
+import importlib
 import os
 import sys
 from collections.abc import Sequence
