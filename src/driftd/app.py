@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import threading
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 import structlog
 
 from driftd.core.engine import Engine
-from driftd.core.event import KINDS
+from driftd.core.event import KINDS, Discovered, Kind
 from driftd.core.fault import UserError
 from driftd.core.monitor import GivenReference
 from driftd.core.spec import SECOND, ReferenceFiles, Spec
@@ -23,7 +23,7 @@ from driftd.http.published import Published
 from driftd.http.server import HttpServer
 from driftd.kafka.dead_letters import DeadLetters
 from driftd.kafka.decode import Decoder
-from driftd.kafka.mapping import FIELDS, TopicFormat, TopicMapping, topic_formats
+from driftd.kafka.mapping import FIELDS, TopicFormat, TopicMapping, kinds_of, topic_formats
 from driftd.kafka.mapping import Source as Found
 from driftd.kafka.source import Source, SourceConfig, load_or_create_instance_id
 from driftd.loop import Loop, Pace
@@ -107,6 +107,7 @@ class Daemon:
         loop = Loop(
             source=self._source(store, engine, rows),
             decoder=decoder_for(settings),
+            opening=_changed_kinds(engine, {kind: settings.kafka.topics.of(kind) for kind in KINDS}),
             engine=engine,
             store=store,
             dead_letters=dead_letters,
@@ -158,13 +159,21 @@ class Daemon:
             kafka.client_config(),
             self._quiet_s,
         )
-        source = Source(config, store.positions(), greatest if isinstance(greatest, int) else None)
+        known = {p: offset for p, offset in store.positions().items() if kinds_of(config.topics, p.topic)}
+        source = Source(config, known, greatest if isinstance(greatest, int) else None)
         if "clock" not in rows:
             discovered, positions = source.resolve_start()
             engine.apply(discovered)
             store.commit(Commit(rows=engine.changes(), positions=positions))
         source.subscribe(engine.clock.arrivals)
         return source
+
+
+def _changed_kinds(engine: Engine, topics: Mapping[Kind, Sequence[str]]) -> Discovered | None:
+    """Partitions whose topic the settings list otherwise than before: nothing waits for one that is listed no more."""
+    known = engine.clock.topics
+    changed = {p: kinds for p in known if (kinds := kinds_of(topics, p.topic)) != known[p]}
+    return Discovered(changed) if changed else None
 
 
 def decoder_for(settings: Settings, files: Iterable[str] = ()) -> Decoder:

@@ -74,13 +74,14 @@ class Loop:
         receiver_views: Callable[[], Sequence[ReceiverView]],
         outbox_full: Callable[[], bool],
         pace: Pace,
+        opening: Discovered | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self.source, self.decoder, self.engine, self.store = source, decoder, engine, store
         self.dead_letters, self.published, self.pace = dead_letters, published, pace
         self.receivers_for, self.wake = receivers_for, wake
         self.receiver_views, self.outbox_full = receiver_views, outbox_full
-        self.clock = clock
+        self.clock, self.opening = clock, opening
         self.guard = PoisonGuard()
         self.pending = Pending()
         self.paused: frozenset[PartitionId] = frozenset()
@@ -95,6 +96,8 @@ class Loop:
         self._teach({(name, kind) for name, m in self.engine.monitors.items() for kind in m.grids})
         next_commit = next_publish = time.monotonic()
         try:
+            if self.opening is not None:
+                self._take(self.opening)
             while not stop.is_set():
                 for read in self.source.poll(POLL_S):
                     self._take(read)

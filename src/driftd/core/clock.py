@@ -38,21 +38,21 @@ class Clock:
     def __init__(self) -> None:
         self.arrivals: dict[PartitionId, int] = {}
         self.kinds: dict[Kind, tuple[PartitionId, ...]] = dict.fromkeys(KINDS, ())
-        self._topics: dict[PartitionId, tuple[Kind, ...]] = {}
+        self.topics: dict[PartitionId, tuple[Kind, ...]] = {}
         self._wakes: dict[PartitionId, list[tuple[int, str, Kind]]] = {}
         self._asked: dict[PartitionId, dict[tuple[str, Kind], int]] = {}
         """The earliest wake that is still to come."""
         self._unread_at: dict[PartitionId, int] = {}
 
     def discover(self, partitions: Mapping[PartitionId, tuple[Kind, ...]]) -> None:
-        """From now on every pane of these kinds waits for these partitions too."""
+        """From now on every pane of these kinds waits for these partitions; for one that has no kind, nothing waits."""
         for partition, kinds in partitions.items():
-            self._topics[partition] = kinds
+            self.topics[partition] = kinds
             self.arrivals.setdefault(partition, _UNREAD)
             self._wakes.setdefault(partition, [])
             self._asked.setdefault(partition, {})
         for kind in KINDS:
-            self.kinds[kind] = tuple(sorted(p for p, kinds in self._topics.items() if kind in kinds))
+            self.kinds[kind] = tuple(sorted(p for p, kinds in self.topics.items() if kind in kinds))
 
     def arrival(self, partition: PartitionId) -> int:
         return self.arrivals[partition]
@@ -94,17 +94,18 @@ class Clock:
         One that was never read counts as standing where the fastest stood when this was first asked: others may go on
         for `max_skew` without it and no further, or what waits for it would grow without bound.
         """
-        fastest = max(self.arrivals.values(), default=_UNREAD)
+        arrivals = {p: arrival for p, arrival in self.arrivals.items() if self.topics[p]}
+        fastest = max(arrivals.values(), default=_UNREAD)
         if fastest == _UNREAD:
             return set()
-        unread = {p: self._unread_at.get(p, fastest) for p, arrival in self.arrivals.items() if arrival == _UNREAD}
+        unread = {p: self._unread_at.get(p, fastest) for p, arrival in arrivals.items() if arrival == _UNREAD}
         self._unread_at = unread
-        slowest = min(unread.get(p, arrival) for p, arrival in self.arrivals.items())
-        return {p for p, arrival in self.arrivals.items() if arrival > slowest + max_skew}
+        slowest = min(unread.get(p, arrival) for p, arrival in arrivals.items())
+        return {p for p, arrival in arrivals.items() if arrival > slowest + max_skew}
 
     def plain(self) -> dict[str, object]:
         return {
-            "partitions": [[p.topic, p.number, self.arrivals[p], list(self._topics[p])] for p in sorted(self._topics)]
+            "partitions": [[p.topic, p.number, self.arrivals[p], list(self.topics[p])] for p in sorted(self.topics)]
         }
 
     @classmethod

@@ -177,7 +177,7 @@ class Tick:
 
 @dataclass(frozen=True, slots=True)
 class Discovered:
-    """Partitions that exist from now on, with the kinds of event that their topic carries."""
+    """Partitions that exist from now on, with the kinds of event that their topic carries; none: it is not read now."""
 
     partitions: Mapping[PartitionId, tuple[Kind, ...]]
 
