@@ -42,6 +42,8 @@ def replayed(stream: CarLoan, tmp_path_factory: pytest.TempPathFactory) -> list[
 def case_settings(bootstrap: str, directory: Path, topic: str, stream: CarLoan) -> dict[str, object]:
     made = settings(bootstrap, directory, topic, **stream.monitoring())
     made["kafka"]["group_id"] = "car-loan"  # ids are made of it: all cases must share it
+    # The case before was another installation of the same group, whose place is free only when its session ends.
+    made["kafka"]["client"] = {"session.timeout.ms": "6000", "heartbeat.interval.ms": "1000"}
     return made
 
 
