@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import os
 import sys
 from collections.abc import Sequence
@@ -134,7 +133,8 @@ def demo(
 ) -> None:
     """Watch driftd find a drift: a broker, a real model's traffic, the daemon and a receiver, in about a minute."""
     for_s = _duration_s(for_)
-    command = importlib.import_module("driftd.demo.command")
+    from driftd.demo import command  # noqa: PLC0415
+
     raise typer.Exit(command.main(for_s, serve, plain))
 
 
