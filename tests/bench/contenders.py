@@ -17,6 +17,11 @@ from typing import Any
 
 from confluent_kafka import Consumer, KafkaError, TopicPartition
 
+from driftd.app import Daemon
+from driftd.kafka.block import RecordRun
+from driftd.kafka.source import Read, Source
+from driftd.settings.load import load
+
 
 def bare(bootstrap: str, topic: str, events: int) -> tuple[int, float]:
     """The bare limit: consume, and drop what orjson.loads returns."""
@@ -68,11 +73,37 @@ def _loop(bootstrap: str, topic: str, events: int, take: Callable[[bytes], objec
     return read, spent
 
 
-def driftd(bootstrap: str, topic: str, events: int, reference: str) -> tuple[int, float]:
-    """The daemon itself, with its default rules: everything from decoding to the commits of its state."""
-    from driftd.app import Daemon
-    from driftd.settings.load import load
+class Watched:
+    """A source that tells when its first record was read, and stops the daemon once so many were handed out and done."""
 
+    def __init__(self, source: Source, events: int, stop: threading.Event) -> None:
+        self._source, self._events, self._stop = source, events, stop
+        self.handed = 0
+        self.spent = 0.0
+        self._began: float | None = None
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._source, name)
+
+    def poll(self, timeout_s: float) -> list[Read]:
+        # What was handed out before is decoded, counted, judged and, once a second, committed.
+        now = time.process_time()
+        if self._began is not None and self.handed >= self._events:
+            self.spent = now - self._began
+            self._stop.set()
+            return []
+        reads = self._source.poll(timeout_s)
+        if self._began is None and self._source.greatest is not None:
+            self._began = now
+        self.handed += sum(len(read) for read in reads if isinstance(read, RecordRun))
+        return reads
+
+
+def driftd(bootstrap: str, topic: str, events: int, reference: str) -> tuple[int, float]:
+    """The daemon itself, with its default rules: everything from decoding to the commits of its state.
+
+    From the poll that brings the first records until the last whole block is done; that is all of them.
+    """
     with tempfile.TemporaryDirectory() as folder:
         directory = Path(folder)
         document = {
@@ -88,23 +119,16 @@ def driftd(bootstrap: str, topic: str, events: int, reference: str) -> tuple[int
         }
         config = directory / "driftd.yaml"
         config.write_text(json.dumps(document))
-        daemon = Daemon(load(config, os.environ))
         stop = threading.Event()
-        thread = threading.Thread(target=daemon.run, args=(stop,))
-        thread.start()
-        began, read, first = None, 0, 0
-        # Cut blocks are all read; the last few records wait for the end of their partition and are not waited for.
-        while thread.is_alive() and read < 0.97 * events:
-            time.sleep(0.05)
-            blocks = daemon.published.runtime.blocks
-            if began is None and daemon.published.runtime.heartbeat is not None:
-                began, first = time.process_time(), sum(p.records for p in daemon.published.view.partitions)
-            if blocks:
-                read = sum(p.records for p in daemon.published.view.partitions)
-        spent = time.process_time() - (began or 0.0)
-        stop.set()
-        thread.join()
-        return read - first, spent
+        watched: list[Watched] = []
+
+        class Timed(Daemon):
+            def _source(self, *arguments: Any) -> Any:
+                watched.append(Watched(super()._source(*arguments), events, stop))
+                return watched[0]
+
+        Timed(load(config, os.environ)).run(stop)
+        return watched[0].handed, watched[0].spent
 
 
 if __name__ == "__main__":

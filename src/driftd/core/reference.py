@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from driftd.core.distance import Floats, Grouping, grouping, power_of_two, psi
-from driftd.core.grid import Grid
+from driftd.core.grid import Categorical, Grid
 from driftd.core.law import rate_score
 from driftd.core.pane import Ints
 
@@ -88,9 +88,23 @@ class Reference:
         n = min(max(n, 16), _stable_n(self.events))
         found = self._groupings.get(n)
         if found is None:
-            made = grouping(self.grid, self.counts, n)
-            found = self._groupings[n] = (made, made.sums(self.counts))
+            counts = self._compared()
+            made = grouping(self.grid, counts, n)
+            found = self._groupings[n] = (made, made.sums(counts))
         return found
+
+    def _compared(self) -> Ints:
+        """The counts that a window is compared with: as if the vocabulary had been known before they were counted.
+
+        In its own file nothing is NEW; what would have been is the rare that was seen once.
+        """
+        counts = self.counts.copy()
+        codes = self.grid.new_codes
+        new = codes[codes >= 0]
+        moved = np.minimum(self.new_expected[codes >= 0], counts[new - 1])  # OTHER lies before NEW
+        counts[new] += moved
+        counts[new - 1] -= moved
+        return counts
 
     def replay(self, n: Floats) -> tuple[Replay | None, Floats]:
         """What the replay says of windows with n[signals] values; and the values such a replayed window had."""
@@ -159,7 +173,8 @@ def present(grid: Grid, counts: NDArray[np.integer]) -> Floats:
 def rate_hits(grid: Grid, counts: NDArray[np.integer]) -> tuple[Floats, Floats]:
     """Hits and tries of null, absent and new, [3, ..., signals] each, of counts [..., codes].
 
-    Null is out of the events that have the signal, absent out of all, new out of the values.
+    Null is out of the events that have the signal, absent out of all, new out of the values; of a signal that never had
+    one, out of the events that have it, or its first values could be compared with nothing.
     """
     after = grid.first[:-1] + grid.cells
     nulls, absents, bad = (counts[..., after + i].astype(np.float64) for i in range(3))
@@ -167,7 +182,9 @@ def rate_hits(grid: Grid, counts: NDArray[np.integer]) -> tuple[Floats, Floats]:
     codes = grid.new_codes
     new = np.where(codes >= 0, counts[..., np.maximum(codes, 0)], 0).astype(np.float64)
     have = values + nulls + bad
-    return np.stack((nulls, absents, new)), np.stack((have, have + absents, values))
+    empty = np.array([isinstance(a, Categorical) and not (a.categories or a.rare or a.open) for a in grid.axes], np.bool_)
+    tries = np.where(empty, have, values)
+    return np.stack((nulls, absents, new)), np.stack((have, have + absents, tries))
 
 
 def even_parts(pieces: Ints, events: Ints, most: int = PARTS) -> Ints:
@@ -203,10 +220,10 @@ def _replay_all(reference: Reference, parts: Ints) -> Iterable[tuple[tuple[int, 
         rates = _replay_rates(reference, windows)
         n, known = 16, {}
         while n <= _stable_n(reference.events):
-            groups, total = reference.groups(n)
+            groups, _ = reference.groups(n)
             key = (groups.order.tobytes(), groups.starts.tobytes())
             if key not in known:
-                known[key] = Replay(*_replay_psi(groups, groups.sums(windows), total), *rates)
+                known[key] = Replay(*_replay_psi(groups, groups.sums(windows), groups.sums(reference.counts)), *rates)
             yield (size, n), known[key]
             n *= 2
         size *= 2

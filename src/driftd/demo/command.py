@@ -132,10 +132,8 @@ def _demo(console: Console, directory: Path, plan: Plan, give_up_s: float, *, se
         show = _plain if plain else _live
         show(running, lambda: running.done(give_up_at))
         verdict = running.verdict()
-        if not serve:
-            stack.close()  # the traffic has to end before its accuracy is known, and nothing is printed over the screen
-        lines = closing_lines(verdict, running.traffic.drift_at, running.traffic.sent, running.traffic.accuracy)
-        for line in lines:
+        traffic = running.traffic
+        for line in closing_lines(verdict, traffic.drift_at, traffic.sent, traffic.accuracy):
             console.print(colours(line), soft_wrap=True)
         if serve:
             _serve(running, show)
@@ -145,9 +143,10 @@ def _demo(console: Console, directory: Path, plan: Plan, give_up_s: float, *, se
 def _start(console: Console, directory: Path, plan: Plan, stack: contextlib.ExitStack, *, plain: bool) -> Running:
     """Build everything in the order in which it is needed; `stack` ends it in the reverse order."""
     began = time.monotonic()
-    tell = (
-        (lambda text: console.print(text, soft_wrap=True)) if plain else lambda text: console.print(text, style="dim")
-    )
+
+    def tell(text: str) -> None:
+        console.print(text, style=None if plain else "dim", soft_wrap=True)
+
     broker = stack.enter_context(Broker())
     tell(f"An embedded Kafka listens on {broker.address}.")
     start = plan.start(int(time.time() * 1000))

@@ -59,26 +59,24 @@ def after(end: int, drift_at: int) -> str:
 
 def closing_lines(verdict: Verdict, drift_at: int, events: int, accuracy: tuple[float, float] | None) -> list[str]:
     """What was seen, how long after the drift, what to run next."""
-    fell = ""
-    if accuracy is not None:
-        fell = f" The model's accuracy, unseen without labels, fell from {accuracy[0]:.0%} to {accuracy[1]:.0%}."
-    next_ = "Next: driftd reference build --model M --output R.json DATA, then driftd check and driftd run"
     if not verdict.good:
         return [
-            f"Seen: not what the demo must show. {'; '.join((*verdict.missing, *verdict.wrong))}.",
+            f"Seen: not what the demo must show: {'; '.join((*verdict.missing, *verdict.wrong))}.",
             f"When: within {events:,} events of each model.",
-            "Next: driftd demo --plain, and report its output.",
+            "Next: driftd demo --plain, and report what it prints.",
         ]
     first, last = min(verdict.fired.values()), max(verdict.fired.values())
     assert verdict.retrain is not None
-    return [
-        (
-            f"Seen: {', '.join(sorted(DRIFTED))} of {DRIFTING} drifted and a retraining was asked for; nothing else fired, "
-            f"{STEADY} stayed silent.{fell}"
-        ),
-        (
-            f"When: first alert {after(first, drift_at)} after the drift, all after {after(last, drift_at)}, the retrain "
-            f"request after {after(verdict.retrain, drift_at)}; nothing before it."
-        ),
-        f"{next_} --config driftd.yaml",
-    ]
+    seen = (
+        f"Seen: {', '.join(sorted(DRIFTED))} of {DRIFTING} drifted, a retraining was asked for, and nothing else fired; "
+        f"{STEADY} stayed silent."
+    )
+    if accuracy is not None:
+        before, since = accuracy
+        seen += f" (Unseen without labels: the model was right {before:.0%} of the time, and is now {since:.0%}.)"
+    when = (
+        f"When: first drift alert {after(first, drift_at)} after the drift, all after {after(last, drift_at)}, "
+        f"the retrain request after {after(verdict.retrain, drift_at)}; nothing before it."
+    )
+    next_ = "Next: driftd reference build --model M --output R.json DATA, then driftd check and driftd run"
+    return [seen, when, f"{next_} --config driftd.yaml"]

@@ -118,7 +118,7 @@ def _values(axis: Axis, counts: Ints) -> str:
     present = max(int(counts[: axis.cells].sum()), 1)
     order = np.argsort(-counts[: len(axis.categories)], kind="stable")[:_SHOWN]
     shown = [f"{_cut(axis.categories[i])} {counts[i] / present:.1%}" for i in order.tolist()]
-    return ", ".join(shown) or "none"
+    return ", ".join(shown) or ("each is rare" if axis.rare or axis.open else "none")
 
 
 def _codes(axis: Axis) -> list[str]:

@@ -21,6 +21,8 @@ SAMPLE: Final = 1 << 16
 ALL_SAMPLED: Final = 1 << 23
 """Values sampled of all columns together (16 bytes each): of more than 128 numeric columns each keeps fewer."""
 DISTINCT: Final = 100_000
+LEAST_RANKED: Final = 20
+"""Where not all categories have a cell of their own, those that have were seen at least so often."""
 ALL_DISTINCT: Final = 2_000_000
 """Distinct categories counted in all columns together, unless an axis could then know fewer than it may."""
 
@@ -96,6 +98,9 @@ class Categories:
                 self.complete = False
 
     def axis(self, name: str, top: int) -> Categorical:
+        if len(self.counts) > top:
+            # The first of many that are alike are first by luck, and would be rarer ever after.
+            top = min(top, sum(1 for count in self.counts.values() if count >= LEAST_RANKED))
         return categorical_axis(name, self.counts, top, complete=self.complete)
 
     def once(self) -> int:
