@@ -9,7 +9,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import structlog
 
@@ -171,7 +171,7 @@ class Loop:
                 rows=rows,
                 positions=pending.positions,
                 panes=[PaneRow(p.model, p.version, p.kind, p.start, p.end, p.body()) for p in pending.panes],
-                actions=[(a, self.receivers_for(a), a.timestamp < oldest_told) for a in pending.actions],
+                actions=[(self._told_by(a), self.receivers_for(a), a.timestamp < oldest_told) for a in pending.actions],
                 inputs=pending.inputs,
                 prune_panes_before=newest - self.pace.keep_panes if newest is not None else None,
             )
@@ -190,6 +190,11 @@ class Loop:
                 version=action.version,
                 rule=action.rule,
             )
+
+    def _told_by(self, action: Action) -> Action:
+        """All that stands behind it was stamped before `read_until`: so far must be read again to see it again."""
+        greatest = self.source.greatest
+        return action if greatest is None else replace(action, explain={**action.explain, "read_until": greatest + 1})
 
     def _timed(self, seconds: float) -> None:
         self.commit_seconds += seconds

@@ -38,7 +38,7 @@ def pane_of(grid: Grid, rows: Rows, watched: Sequence[str] = ()) -> Pane:
 def parts_of(grid: Grid, rows: Rows, parts: int) -> tuple[Ints, Ints]:
     """Counts [parts, codes] of consecutive rows, about as many in each; and the moments of all."""
     counted = Counted(grid, events(rows), frozenset())
-    edges = np.arange(parts + 1) * counted.flat.shape[1] // parts
+    edges = np.arange(parts + 1) * len(counted.seconds) // parts
     panes = [counted.pane(slice(a, b)) for a, b in pairwise(edges.tolist())]
     return np.stack([pane.counts for pane in panes]), np.sum([pane.moments for pane in panes], axis=0)
 

@@ -62,6 +62,16 @@ def lone(counts: list[int]) -> list[list[int]]:
     return [[heaviest], [cell for cell in range(len(counts)) if cell != heaviest]]
 
 
+def folded(counts: list[int]) -> list[int]:
+    """The cells of a categorical axis: where there is an OTHER, NEW is one with it."""
+    return [*counts[:-2], counts[-2] + counts[-1]] if counts[-2] else counts
+
+
+def unfolded(groups: list[list[int]], counts: list[int]) -> list[list[int]]:
+    last = len(counts) - 2
+    return [[*group, last + 1] if counts[-2] and last in group else group for group in groups]
+
+
 def categories_by_hand(counts: list[int], n: int) -> list[list[int]]:
     total = sum(counts)
     expected = [count / total * n for count in counts]
@@ -89,13 +99,14 @@ def test_numeric_groups_are_the_designs(counts, n) -> None:
 @SEEDED
 @given(cell_counts, POWERS)
 def test_categorical_groups_are_the_designs(counts, n) -> None:
-    by_hand = categories_by_hand(counts, n)
+    cells = folded(counts)
+    by_hand = categories_by_hand(cells, n)
     groups = groups_of(categories_of(len(counts) - 2), counts, n)
     expected = [sum(counts[c] for c in group) / sum(counts) * n for group in groups]
     if len(by_hand) > 1:
-        assert groups == by_hand
-    elif max(counts) / sum(counts) * n >= LEAST_EXPECTED:
-        assert groups == lone(counts)
+        assert groups == unfolded(by_hand, counts)
+    elif max(cells) / sum(counts) * n >= LEAST_EXPECTED:
+        assert groups == [group for group in unfolded(lone(cells), counts) if group]
     else:  # every category is rare: neighbours are merged until 5 are expected
         assert len(groups) > 1
         assert [c for group in groups for c in group] == list(range(len(counts)))
@@ -111,13 +122,14 @@ def test_every_cell_is_in_one_group_there_are_two_and_each_expects_five_but_besi
     grid = categories_of(len(counts) - 2) if named else axis_of(len(counts))
     groups = groups_of(grid, counts, n)
     assert sorted(c for group in groups for c in group) == list(range(len(counts)))
-    assert len(groups) >= 2
+    cells = folded(counts) if named else counts
+    assert len(groups) >= min(2, len(cells))
     expected = [sum(counts[c] for c in group) / sum(counts) * n for group in groups]
     made = grouping(grid, np.array([*counts, 0, 0, 0]), n)
     if made.lone[0]:
-        assert len(groups) == 2
-        assert counts[groups[0][0]] == max(counts)
-        assert expected[1] < 2 * LEAST_EXPECTED
+        assert len(groups) == min(2, len(cells))
+        assert cells[groups[0][0]] == max(cells)
+        assert sum(expected[1:]) < 2 * LEAST_EXPECTED
     else:
         assert min(expected) >= LEAST_EXPECTED - 1e-9
 
@@ -149,7 +161,10 @@ def test_numeric_examples(counts, n, groups) -> None:
 @pytest.mark.parametrize(
     ("counts", "n", "groups"),
     [
-        ([50, 30, 10, 10, 0], 64, [[0], [1], [2, 4], [3]]),  # NEW joins the smallest kept, the first of equals
+        ([50, 30, 20, 0, 0], 64, [[0], [1], [2, 3, 4]]),  # NEW joins the smallest kept
+        ([50, 30, 10, 10, 0], 64, [[0], [1], [2], [3, 4]]),  # or OTHER, where there is any
+        ([50, 40, 0, 10], 64, [[0], [1], [2, 3]]),
+        ([100, 0], 64, [[0, 1]]),  # nothing but OTHER: identifiers
         ([50, 30, 10, 4, 0], 128, [[0], [1], [2], [3, 4]]),  # a pool of 5.4
         ([50, 30, 10, 3, 0], 128, [[0], [1], [2, 3, 4]]),  # a pool of 4.1 joins the smallest kept
         ([60, *[1] * 40, 0, 0], 100, [[0], list(range(1, 43))]),

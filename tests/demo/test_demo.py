@@ -73,8 +73,7 @@ def test_serving_goes_on_until_ctrl_c(temporary: Path):
             serving = next(line for line in lines if line.startswith("Serving"))
             url = re.search(r"http://[\d.:]+/metrics", serving)
             assert url is not None
-            answer = httpx.get(url[0])
-            assert 'model="steady"' in answer.text
+            wait_for("the model's metrics", lambda: 'model="steady"' in httpx.get(url[0]).text)
         finally:
             process.send_signal(signal.SIGINT)
             out, error = process.communicate(timeout=30)

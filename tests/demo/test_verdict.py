@@ -26,6 +26,7 @@ def alert(
     return Arrival(f"{names}{after}{kind}", f"driftd.{kind}", model, rule, "critical", AT + after * MINUTE, signals)
 
 
+URLS = ("http://127.0.0.1:65535/", "http://127.0.0.1:65535/metrics")
 ALL = alert(*sorted(DRIFTED))
 RETRAIN = alert("salary", rule="retrain", after=12, kind="retrain.requested")
 
@@ -95,7 +96,10 @@ def test_the_receiver_believes_only_signatures_that_hold_and_takes_each_once():
 
 def test_the_screen_fits_a_terminal_of_80_by_24():
     many = [ALL] * 9
-    scene = Scene(View(), Runtime(), many, AT, AT + 60 * MINUTE, AT + 105 * MINUTE, AT + 70 * MINUTE, 12_345, 120, 40)
+    # Lines that are too long would be wrapped, and so counted.
+    scene = Scene(
+        View(), Runtime(), many, AT, AT + 60 * MINUTE, AT + 105 * MINUTE, AT + 70 * MINUTE, 12_345, 120, 140, URLS
+    )
     console = Console(width=80, height=24, record=True, file=None, force_terminal=True, quiet=False)
     with console.capture() as capture:
         console.print(render(scene))

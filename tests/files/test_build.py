@@ -142,8 +142,7 @@ def test_a_hundred_thousand_categories(tmp_path):
     axis = made.reference.grid.axes[0]
     assert isinstance(axis, Categorical)
     assert axis.open
-    assert axis.categories[0] == "common"
-    assert len(axis.categories) == 256
+    assert axis.categories == ("common",), "the others are all alike: none has a cell of its own"
     assert made.reference.new_expected.tolist() == [0]
     assert counts(made, "c")[0] == n
 

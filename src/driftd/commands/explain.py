@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import sys
 from collections.abc import Mapping
 from datetime import datetime
@@ -14,27 +15,42 @@ from driftd.core.action import rfc3339
 from driftd.core.event import KINDS
 from driftd.core.fault import UserError, printable
 from driftd.core.monitor import ClosedPane
+from driftd.kafka.mapping import kinds_of
 from driftd.settings.load import load
 from driftd.store.reader import Reader
 
+SEARCHED = 10_000
+"""Transitions, the newest, in which an alert is looked for."""
+
 
 def main(config: Path, id_: str, output: Literal["text", "json"] = "text") -> int:
-    """Takes the id of a notification or of a request. Raises UserError for one that is not known."""
+    """Takes the id of a notification, of a request, or of an alert: why it fired. UserError for one that is not known."""
     settings = load(config, os.environ)
     with Reader.open_read_only(settings.state.directory) as reader:
-        found = reader.transition(id_)
+        found = reader.transition(id_) or _of_alert(reader, id_)
         if found is None:
             raise UserError(
-                f"no transition has the id {id_!r}",
+                f"no transition or alert has the id {id_!r}",
                 f"GET /api/v1/transitions lists them, as does the `id` of each notification ({settings.state.directory})",
             )
         document = {**found, "panes": _panes(reader, found)}
-    document["replay"] = _command(config, document)
+        topics = {p.topic for p in reader.positions()}
+    named = {kind: settings.kafka.topics.of(kind) for kind in KINDS}
+    document["replay"] = _command(config, document, sorted(t for t in topics if found["kind"] in kinds_of(named, t)))
     if output == "json":
         sys.stdout.write(json.dumps(document, ensure_ascii=False, allow_nan=False, default=_plain) + "\n")
     else:
         sys.stdout.write(_text(document))
     return 0
+
+
+def _of_alert(reader: Reader, id_: str) -> dict[str, Any] | None:
+    """The newest notification that this alert fires."""
+    if not id_.startswith("alt_"):
+        return None
+    raw = json.dumps(id_).encode()
+    of_it = (t for t in reader.transitions(limit=SEARCHED) if raw in t["body"] and t["type"] == "driftd.alert.firing")
+    return next(of_it, None)
 
 
 def _plain(value: object) -> object:
@@ -67,22 +83,22 @@ def _ms(text: str) -> int:
     return round(datetime.fromisoformat(text).timestamp() * 1000)
 
 
-def _command(config: Path, document: Mapping[str, Any]) -> str:
-    """What replays it, where the events are still on the broker."""
-    partitions = {name for pane in document["panes"] for name in pane["offsets"]}
-    topics = sorted({name.rpartition("[")[0] for name in partitions})
-    data = _body(document)["data"]
-    where = " ".join(f"kafka:{topic}" for topic in topics) or "EVENTS..."
-    return f"driftd replay --config {config} --until {data['window_end']} {where}"
+def _command(config: Path, document: Mapping[str, Any], topics: list[str]) -> str:
+    """What replays it, while the events are still on the broker: all that had been read when it was told."""
+    until = document["explain"].get("read_until")
+    span = ["--until", rfc3339(until)] if until is not None else []
+    return shlex.join(["driftd", "replay", "--config", str(config), *span, *(f"kafka:{topic}" for topic in topics)])
 
 
 def _text(document: Mapping[str, Any]) -> str:
     body = _body(document)
     data, explain = body["data"], document["explain"]
+    events = explain.get("window_events", sum(pane["events"] for pane in document["panes"]))
     lines = [
         f"{body['type']}  {body['id']}",
         f"model {data['model']}  version {data['version']}  kind {data['kind']}  rule {data['rule']}  {data['severity']}",
-        f"window {data['window_start']} to {data['window_end']}, {explain.get('window_events', '?')} events",
+        f"window {data['window_start']} to {data['window_end']}, {events} events",
+        *(f"{key} {_words(data[key])}" for key in ("reason", "policy", "reference") if key in data),
         "",
     ]
     for signal in data["signals"]:
@@ -105,6 +121,11 @@ def _signal(signal: Mapping[str, Any], behind: Mapping[str, Any]) -> list[str]:
         ),
         f"  n {signal.get('n', '?')} against {signal.get('reference_n', '?')}; alert {signal['alert_id']}",
     ]
+    if "before" in signal:
+        lines.append(
+            f"  from {_number(signal['before'])} to {_number(signal['after'])}, {signal['direction']};"
+            f" delta {behind['delta']}, the detector's window {behind['width']} events after the cut"
+        )
     if "law" in behind:
         lines.append(
             f"  law {behind['law']} ({behind['replayed_windows']} replayed windows); level {_number(behind['level'])}"
@@ -132,6 +153,13 @@ def _shares(axis: Mapping[str, Any], counts: list[int]) -> str:
         before, seen = seen, seen + count
         quartiles += [bounds[min(i, len(bounds) - 1)] for q in (0.25, 0.5, 0.75) if before < q * total <= seen]
     return "quartiles at most " + ", ".join(f"{q:.6g}" for q in quartiles) + f"; {gaps}"
+
+
+def _words(value: object) -> str:
+    """A value of the body as words."""
+    if isinstance(value, Mapping):
+        return ", ".join(f"{key} {_words(one)}" for key, one in value.items())
+    return " ".join(map(str, value)) if isinstance(value, list) else str(value)
 
 
 def _number(value: object) -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from itertools import islice
 from pathlib import Path
 from typing import Literal
@@ -25,6 +25,7 @@ from driftd.kafka.block import Cutter, RecordRun
 from driftd.kafka.decode import Decoder
 from driftd.kafka.envelope import time_of
 from driftd.kafka.mapping import kinds_of
+from driftd.kafka.reasons import REMEDIES, Reason
 from driftd.kafka.recorded import read_topic
 from driftd.settings.load import load
 from driftd.settings.schema import Settings
@@ -83,12 +84,17 @@ def main(
             _print(action, output)
     for action in replay.finish():
         _print(action, output)
-    if replay.refused:
-        reasons = ", ".join(f"{reason} {count}" for reason, count in sorted(replay.refused.items()))
-        sys.stderr.write(
-            f"{sum(replay.refused.values())} of {replay.records} records could not be counted: {reasons}\n"
-        )
-    return 0
+    refused = sum(replay.refused.values())
+    if refused:
+        sys.stderr.write(f"{refused} of {replay.records} records could not be counted: {_reasons(replay.refused)}\n")
+    return 1 if refused and refused == replay.records else 0
+
+
+def _reasons(refused: Mapping[str, int]) -> str:
+    """Each with its count, most first, and what to do about the first."""
+    ranked = sorted(refused.items(), key=lambda item: (-item[1], item[0]))
+    counts = ", ".join(f"{reason} {count}" for reason, count in ranked)
+    return f"{counts}; {ranked[0][0]}: {REMEDIES[Reason(ranked[0][0])]}"
 
 
 def _open(
@@ -102,9 +108,9 @@ def _open(
     if topics:
         named = {kind: settings.kafka.topics.of(kind) for kind in KINDS}
         return read_topic(settings.kafka.client_config(), topics, lambda topic: kinds_of(named, topic), since, until)
+    files.sort()  # the order in which they are named says nothing
     kinds: dict[PartitionId, tuple[Kind, ...]] = {
-        PartitionId(f"{FILE}{path.name}", number): ("prediction", "features", "label")
-        for number, path in enumerate(files)
+        PartitionId(f"{FILE}{path.name}", number): KINDS for number, path in enumerate(files)
     }
     cuts = [_cut(partition, path, options) for partition, path in zip(kinds, files, strict=True)]
     return _by_time(cuts), kinds

@@ -3,9 +3,11 @@
 A grid's codes are first put into groups: ten of equal reference mass for a numeric signal, the categories themselves
 for a categorical one. Groups whose expected count is under 5 are merged (numeric: with the right neighbour, the last
 leftwards; categorical: pooled, NEW among them, a pool under 5 joins the smallest kept). The expected count is that of
-n rounded down to a power of two, so that repeated looks and the reference's own replay use the same groups.
+n rounded down to a power of two, so that repeated looks and the reference's own replay use the same groups. Where the
+reference has an OTHER, NEW is one cell with it.
 
-One group alone could never show anything, so there are always two. Where one cell holds nearly everything (a constant,
+One group alone could never show anything, so there are two, unless there is but one cell (identifiers: all is OTHER).
+Where one cell holds nearly everything (a constant,
 a flag that is seldom set) they are that cell and the rest: a *lone* cell. Too little is expected of the rest for its
 fall to be seen; only its rise counts. Where every category is rare, neighbours in the order of frequency are merged.
 """
@@ -70,10 +72,16 @@ def grouping(grid: Grid, reference: NDArray[np.int64], n: int) -> Grouping:
         counts = reference[base : base + axis.cells].astype(np.float64)
         total = counts.sum()
         mass = counts / total if total > 0 else np.full(len(counts), 1.0 / len(counts))
+        # Where the reference has rare ones, some of them are new every time: NEW is one of them, told by its own rate.
+        as_other = not isinstance(axis, Numeric) and mass[axis.other] > 0
+        if as_other:
+            mass = np.append(mass[:-2], mass[-2] + mass[-1])
         label = _ordered_groups(mass, n) if isinstance(axis, Numeric) else _category_groups(mass, n)
         lone.append(not label.any())
         if lone[-1]:
             label = (np.arange(len(mass)) != np.argmax(mass)).astype(np.int64)
+        if as_other:
+            label = np.append(label, label[-1])
         order.append(base + np.argsort(label, kind="stable"))
         sizes.extend(np.bincount(label).tolist())
         first.append(first[-1] + int(label.max()) + 1)

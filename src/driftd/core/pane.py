@@ -15,8 +15,8 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from driftd.core.event import Columns
-from driftd.core.grid import Axis, Grid, Numeric
+from driftd.core.event import ABSENT, Columns
+from driftd.core.grid import Grid, Numeric
 
 FIXED: Final = 1 << 20
 CLIP: Final = 64.0
@@ -89,77 +89,64 @@ def merge_slices(pieces: Iterable[Ints]) -> Ints:
 
 
 class Counted:
-    """The events of one Columns as codes and fixed-point values, ready to be summed by any choice of rows."""
+    """The events of one Columns as numbers and codes, ready to be summed by any choice of rows."""
 
     def __init__(self, grid: Grid, events: Columns, watched: frozenset[str]) -> None:
+        from driftd.core import kernel  # noqa: PLC0415 - half a second that only those who count should wait
+
         n = len(events)
+        self._kernel = kernel
         self.grid = grid
         self.seconds = events.time // SLICE
-        self.flat = np.empty((len(grid), n), np.int64)
-        self.numeric = np.array([i for i, _ in grid.numeric_axes], np.int64)
-        values = np.empty((len(self.numeric), n), np.float64)
-        row = 0
+        self.values = np.empty((len(grid.numeric_axes), n), np.float64)
+        self.coded = np.empty((len(grid) - len(grid.numeric_axes), n), np.int64)
+        number = code = 0
         for i, axis in enumerate(grid.axes):
             column = events.columns.get(axis.name)
-            if column is None:
-                self.flat[i] = grid.first[i] + axis.cells + 1  # absent from every event
-                if isinstance(axis, Numeric):
-                    values[row] = np.nan
-                    row += 1
-                continue
-            row = self._count(i, axis, column, values, row)
-        self._fix(grid, values)
-        self.watched = [(r, int(i)) for r, i in enumerate(self.numeric) if grid.names[i] in watched]
-
-    def _count(self, i: int, axis: Axis, column: object, values: NDArray[np.float64], row: int) -> int:
-        if isinstance(axis, Numeric):
-            number = axis.values(column)  # type: ignore[arg-type]
-            np.add(axis.codes_of(number), self.grid.first[i], out=self.flat[i])
-            values[row] = number
-            return row + 1
-        np.add(axis.codes(column), self.grid.first[i], out=self.flat[i])  # type: ignore[arg-type]
-        return row
-
-    def _fix(self, grid: Grid, values: NDArray[np.float64]) -> None:
-        self.finite = np.isfinite(values)
-        if not len(self.numeric):
-            self.q = np.empty((0, values.shape[1]), np.int64)
-            self.squares = self.q
-            self.clipped = np.empty((0, values.shape[1]), np.bool_)
-            return
-        centre = np.array([axis.centre for _, axis in grid.numeric_axes])[:, None]
-        scale = np.array([axis.scale for _, axis in grid.numeric_axes])[:, None]
-        with np.errstate(over="ignore", invalid="ignore"):
-            z = (values - centre) / scale
-        z[~self.finite] = 0.0
-        self.clipped = np.abs(z) > CLIP
-        self.q = np.rint(np.clip(z, -CLIP, CLIP) * FIXED).astype(np.int64)
-        self.squares = (self.q * self.q + (FIXED >> 1)) >> 20
+            if isinstance(axis, Numeric):
+                self.values[number] = ABSENT if column is None else axis.values(column)
+                number += 1
+            else:
+                self.coded[code] = axis.cells + 1 if column is None else axis.codes(column)
+                self.coded[code] += grid.first[i]
+                code += 1
+        self.watched = [(r, i) for r, (i, axis) in enumerate(grid.numeric_axes) if axis.name in watched]
 
     def pane(self, rows: NDArray[np.int64] | slice) -> Pane:
         """The pane of these rows."""
-        flat, seconds = self.flat[:, rows], self.seconds[rows]
-        q, squares, finite = self.q[:, rows], self.squares[:, rows], self.finite[:, rows]
+        if isinstance(rows, slice):
+            rows = np.arange(len(self.seconds))[rows]
+        seconds = self.seconds[rows]
+        if (seconds[1:] < seconds[:-1]).any():
+            rows = rows[np.argsort(seconds, kind="stable")]
+        tables = self.grid.tables
         pane = Pane.empty(self.grid)
-        pane.events = flat.shape[1] if len(self.grid) else len(seconds)
-        pane.counts = np.bincount(flat.ravel(), minlength=self.grid.codes).astype(np.int64)
-        pane.moments[0, self.numeric] = q.sum(axis=1)
-        pane.moments[1, self.numeric] = squares.sum(axis=1)
-        pane.moments[2, self.numeric] = self.clipped[:, rows].sum(axis=1)
-        pieces = [_slices(i, seconds[finite[r]], q[r][finite[r]], squares[r][finite[r]]) for r, i in self.watched]
+        pane.events = len(rows)
+        moments = np.zeros((3, len(self.values)), np.int64)
+        self._kernel.tally(
+            self.values,
+            self.coded,
+            rows,
+            tables.bounds,
+            tables.bound,
+            tables.code,
+            tables.units,
+            CLIP,
+            FIXED,
+            pane.counts,
+            moments,
+        )
+        pane.moments[:, tables.signal] = moments
+        pieces = [self._slices(r, i, rows) for r, i in self.watched]
         if pieces:
             pane.slices = np.concatenate(pieces)
         return pane
 
-
-def _slices(signal: int, seconds: Ints, q: Ints, squares: Ints) -> Ints:
-    second, inverse, n = np.unique(seconds, return_inverse=True, return_counts=True)
-    rows = np.empty((len(second), 5), np.int64)
-    rows[:, 0], rows[:, 1], rows[:, 2] = signal, second, n
-    # A block's sums stay far below 2^53, so that float64 weights are exact.
-    rows[:, 3] = np.bincount(inverse, weights=q, minlength=len(second)).astype(np.int64)
-    rows[:, 4] = np.bincount(inverse, weights=squares, minlength=len(second)).astype(np.int64)
-    return rows
+    def _slices(self, row: int, signal: int, rows: NDArray[np.int64]) -> Ints:
+        out = np.empty((len(rows), 5), np.int64)
+        centre, scale = self.grid.tables.units[:, row]
+        used = self._kernel.slices(self.values[row], self.seconds, rows, signal, centre, scale, CLIP, FIXED, out)
+        return out[:used]
 
 
 _WIDTHS: Final = tuple(np.dtype(name) for name in ("<i1", "<i2", "<i4", "<i8"))

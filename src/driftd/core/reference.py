@@ -88,23 +88,9 @@ class Reference:
         n = min(max(n, 16), _stable_n(self.events))
         found = self._groupings.get(n)
         if found is None:
-            counts = self._compared()
-            made = grouping(self.grid, counts, n)
-            found = self._groupings[n] = (made, made.sums(counts))
+            made = grouping(self.grid, self.counts, n)
+            found = self._groupings[n] = (made, made.sums(self.counts))
         return found
-
-    def _compared(self) -> Ints:
-        """The counts that a window is compared with: as if the vocabulary had been known before they were counted.
-
-        In its own file nothing is NEW; what would have been is the rare that was seen once.
-        """
-        counts = self.counts.copy()
-        codes = self.grid.new_codes
-        new = codes[codes >= 0]
-        moved = np.minimum(self.new_expected[codes >= 0], counts[new - 1])  # OTHER lies before NEW
-        counts[new] += moved
-        counts[new - 1] -= moved
-        return counts
 
     def replay(self, n: Floats) -> tuple[Replay | None, Floats]:
         """What the replay says of windows with n[signals] values; and the values such a replayed window had."""
@@ -182,7 +168,9 @@ def rate_hits(grid: Grid, counts: NDArray[np.integer]) -> tuple[Floats, Floats]:
     codes = grid.new_codes
     new = np.where(codes >= 0, counts[..., np.maximum(codes, 0)], 0).astype(np.float64)
     have = values + nulls + bad
-    empty = np.array([isinstance(a, Categorical) and not (a.categories or a.rare or a.open) for a in grid.axes], np.bool_)
+    empty = np.array(
+        [isinstance(a, Categorical) and not (a.categories or a.rare or a.open) for a in grid.axes], np.bool_
+    )
     tries = np.where(empty, have, values)
     return np.stack((nulls, absents, new)), np.stack((have, have + absents, tries))
 
@@ -220,10 +208,10 @@ def _replay_all(reference: Reference, parts: Ints) -> Iterable[tuple[tuple[int, 
         rates = _replay_rates(reference, windows)
         n, known = 16, {}
         while n <= _stable_n(reference.events):
-            groups, _ = reference.groups(n)
+            groups, total = reference.groups(n)
             key = (groups.order.tobytes(), groups.starts.tobytes())
             if key not in known:
-                known[key] = Replay(*_replay_psi(groups, groups.sums(windows), groups.sums(reference.counts)), *rates)
+                known[key] = Replay(*_replay_psi(groups, groups.sums(windows), total), *rates)
             yield (size, n), known[key]
             n *= 2
         size *= 2

@@ -30,6 +30,7 @@ from driftd.demo.verdict import Verdict, closing_lines, judge
 
 QUIET_S: Final = 3.0
 FRAME_S: Final = 0.25
+START_STEP_S: Final = 0.05
 TELL_EVERY: Final = 10 * MINUTE
 CLOSE_S: Final = 30.0
 SETTLE_S: Final = 6.0
@@ -169,6 +170,9 @@ def _start(console: Console, directory: Path, plan: Plan, stack: contextlib.Exit
     thread = threading.Thread(target=running.run_daemon, name="demo-daemon", daemon=True)
     thread.start()
     stack.callback(_end_daemon, running, thread)
+    while not daemon.http_port:  # a slow machine takes seconds; what keeps it from starting is raised
+        running.check()
+        running.changed.wait(START_STEP_S)
     tell(f"driftd runs with {directory / CONFIG}; {DRIFTING} drifts at {clock(running.traffic.drift_at)}.")
     running.traffic.start()
     stack.callback(running.traffic.close)

@@ -79,8 +79,8 @@ def render(scene: Scene) -> RenderableType:
     lag = "?" if scene.lag is None else f"{scene.lag:,}"
     head = Text.assemble(
         ("driftd demo", "bold"),
-        f"   event time {clock(scene.now, '%H:%M:%S')} at {scene.speed:.0f}x",
-        f"   {scene.sent:,} events a model   lag {lag}   {scene.wall_s:.0f} s",
+        f"  event time {clock(scene.now, '%H:%M:%S')} at {scene.speed:.0f}x",
+        f"  sent {scene.sent:,} a model  lag {lag}  {scene.wall_s:.0f} s",
     )
     urls = [Text(f"serving {'  '.join(scene.urls)}   Ctrl-C ends", style="cyan")] if scene.urls else []
     return Group(
@@ -112,7 +112,7 @@ def _drifting(scene: Scene) -> list[RenderableType]:
     )
     table = Table(box=None, padding=(0, 1), show_header=True, header_style="dim", expand=False)
     table.add_column("signal", width=11)
-    table.add_column("effect against thresholds", width=_BAR)
+    table.add_column("effect to thresholds", width=_BAR)
     table.add_column("PSI", justify="right", width=5)
     table.add_column("critical", justify="right", width=8)
     table.add_column("state", width=17)

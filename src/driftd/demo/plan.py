@@ -33,7 +33,7 @@ class Plan:
     training: int = 20_000
     calm: int = 60 * MINUTE // PERIOD
     drift: bool = True
-    speed: float = 120.0
+    speed: float = 150.0
     patience: int = 45 * MINUTE
     give_up_s: float = 120.0
 

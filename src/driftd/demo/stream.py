@@ -26,7 +26,7 @@ _CONCEPT, _NEXT_CONCEPT = 6, 1
 """Agrawal's functions: disposable income is positive; salary fits the age."""
 _WIDTH: Final = 200
 """Events that the change of concept takes: river's sigmoid overflows for one that is much sharper."""
-_RAISE: Final = 1.35
+_RAISE: Final = 1.5
 _NUMBERS: Final = ("salary", "commission", "age", "loan")
 _EDUCATION: Final = ("none", "school", "college", "bachelor", "master")
 
