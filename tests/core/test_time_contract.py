@@ -18,6 +18,7 @@ from driftd.core.engine import Engine
 from driftd.core.event import Discovered, Kind, Tick
 from driftd.core.pane import Pane
 from driftd.core.spec import HOUR, MINUTE, SECOND
+from driftd.core.summary import view_of
 from tests.core.by_hand import PLAIN, WINDOW, P, Q, block, engine_of, give
 from tests.core.reader import Durable, Manner, Reader
 from tests.core.simulate import Log, Traits, make_log
@@ -50,7 +51,8 @@ class Run:
     durable: Durable
 
     def said(self) -> dict[str, object]:
-        view = self.reader.engine.view()
+        engine = self.reader.engine
+        view = engine.view()
         actions: dict[tuple[str, str], list[tuple[str, bytes, object]]] = {}
         for action in self.durable.actions:
             actions.setdefault((action.model, action.kind), []).append((action.id, action.body(), action.explain))
@@ -59,7 +61,8 @@ class Run:
             "actions": actions,
             "grids": self.durable.grids,
             "references": self.durable.references,
-            "models": {model.model: model for model in view.models},
+            # Whether a model counts as silent hangs on the ticks; what was judged does not.
+            "models": {name: view_of(m, engine.clock, frozenset()) for name, m in sorted(engine.monitors.items())},
             "partitions": [(p.partition, p.next_offset, p.records, p.refused) for p in view.partitions],
         }
 

@@ -15,7 +15,7 @@ from driftd.core.monitor import GivenReference, Monitor, Outcome
 from driftd.core.profile import Plan
 from driftd.core.record import SEPARATOR, changes_of, restore_monitor
 from driftd.core.spec import Spec
-from driftd.core.summary import view_of, waiting_for
+from driftd.core.summary import Silent, silent_of, view_of, waiting_for
 from driftd.core.view import ModelView, PartitionView, View
 
 
@@ -41,6 +41,7 @@ class Engine:
         self.counts: dict[PartitionId, Counts] = {}
         self.dropped_models = 0
         self._views: dict[str, ModelView] = {}
+        self._silent: dict[str, Silent] = {}
         self._changed: set[str] = set()
         self._restored: set[tuple[str, Kind]] = set()
         self.default_plan = Monitor(spec.group, spec.default, spec.limits, {}).plan()
@@ -190,9 +191,10 @@ class Engine:
     def view(self) -> View:
         """Everything that is known now, immutable; models that did not change keep their object."""
         for name, monitor in self.monitors.items():
-            view = self._views.get(name)
-            if view is None:
-                self._views[name] = view_of(monitor, self.clock)
+            view, silent = self._views.get(name), silent_of(monitor, self.clock)
+            if view is None or silent != self._silent.get(name):
+                self._views[name] = view_of(monitor, self.clock, silent)
+                self._silent[name] = silent
             elif (waiting := waiting_for(monitor, self.clock)) != view.waiting_for:
                 self._views[name] = replace(view, waiting_for=waiting)
         partitions = tuple(

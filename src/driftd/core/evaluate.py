@@ -79,7 +79,9 @@ class Evaluator:
                 if output == "resolved":
                     alert.forget()
                 self._keep((rule.name, name), alert)
-            views += [_view(rule, e, i, s, alert, passed.get((i, s), level)) for s in rows]
+            views += [
+                _view(rule, e, i, s, alert, passed.get((i, s), level)) for s in rows if _possible(e.reference, i, s)
+            ]
         window = (e.span.start, e.span.end)
         return [
             *finding("resolved", rule.name, window, resolved, "calm", explain),
@@ -92,9 +94,7 @@ class Evaluator:
         """The level of the whole look; and for each (signal, statistic) whose p-value passed, the level it passed at."""
         tests = [(i, s) for i in signals for s in rows if e.found.enough[s, i]]
         # What can never be judged (a new category of a number) is no test; what lacks data today is one all the same.
-        possible = sum(
-            1 for i in signals for s in rows if s != STATISTICS.index("new_rate") or e.reference.grid.new_codes[i] >= 0
-        )
+        possible = sum(_possible(e.reference, i, s) for i in signals for s in rows)
         # A rule that may fire on one look pays for every look; one that needs windows apart pays for those.
         window = self.model.window
         step = window.every if rule.persist == 1 else window.length
@@ -138,9 +138,10 @@ class Evaluator:
         """Too little data, even in the longest window: a state of its own. Streaks are held, alerts stand."""
         views: list[StatisticView] = []
         for rule in self.model.window_rules:
-            for name in reference.grid.names:
+            for i, name in enumerate(reference.grid.names):
+                told = [s for s in rule.statistics if _possible(reference, i, STATISTICS.index(s))]
                 if rule.on is None or name in rule.on:
-                    views += [self._blind(rule, name, s, span, reference) for s in rule.statistics]
+                    views += [self._blind(rule, name, s, span, reference) for s in told]
         self.statistics = tuple(views)
 
     def _blind(self, rule: WindowRule, name: str, statistic: str, span: Span, reference: Reference) -> StatisticView:
@@ -151,6 +152,11 @@ class Evaluator:
             rule.critical, None, span.events, reference.events, (), alert.alert_id if alert else None,
             alert.since if alert else None,
         )  # fmt: skip
+
+
+def _possible(reference: Reference, i: int, s: int) -> bool:
+    """Whether this statistic can ever be told of this signal: only a known vocabulary can have something new."""
+    return s != STATISTICS.index("new_rate") or bool(reference.grid.new_codes[i] >= 0)
 
 
 def _thresholds(rule: WindowRule, floor: float) -> tuple[float, float | None]:

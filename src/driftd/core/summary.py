@@ -2,20 +2,37 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from driftd.core.clock import NEVER, Clock
 from driftd.core.event import Kind
 from driftd.core.monitor import Monitor
-from driftd.core.view import ModelView, ReferenceState, SeriesView
+from driftd.core.view import ModelView, ReferenceState, SeriesView, SignalState, StatisticView
+
+Silent = frozenset[tuple[str, Kind]]
 
 
-def view_of(monitor: Monitor, clock: Clock) -> ModelView:
+def silent_of(monitor: Monitor, clock: Clock) -> Silent:
+    """The (version, kind) of which nothing has been heard for a whole window of arrival time.
+
+    Their last verdict says nothing of now. The end of a recorded input is no silence.
+    """
+    out = set()
+    for kind, versions in monitor.newest.items():
+        slowest = min((clock.arrivals[p] for p in clock.kinds[kind]), default=NEVER)
+        if slowest < NEVER:
+            out |= {(v, kind) for v, end in versions.items() if slowest >= end + monitor.model.window.length}
+    return frozenset(out)
+
+
+def view_of(monitor: Monitor, clock: Clock, silent: Silent) -> ModelView:
     """One model as it stands now, immutable."""
     newest = max(monitor.retraining.values(), key=lambda retraining: max(retraining.requests, default=-NEVER))
     retrains = sum(retraining.total for retraining in monitor.retraining.values())
     return ModelView(
         monitor.model.name,
         dict(monitor.model.labels),
-        tuple(_series(monitor, version, kind) for version, kind in sorted(monitor.totals)),
+        tuple(_series(monitor, *key, silent=key in silent) for key in sorted(monitor.totals)),
         sum(totals.events for totals in monitor.totals.values()),
         monitor.backfill,
         sum(len(panes) for panes in monitor.open.values()),
@@ -40,7 +57,7 @@ def waiting_for(monitor: Monitor, clock: Clock) -> tuple[str, ...]:
     return tuple(sorted(waiting))
 
 
-def _series(monitor: Monitor, version: str, kind: Kind) -> SeriesView:
+def _series(monitor: Monitor, version: str, kind: Kind, *, silent: bool) -> SeriesView:
     totals = monitor.totals[version, kind]
     series = monitor.series.get((version, kind))
     grid = monitor.grids.get(kind)
@@ -63,9 +80,15 @@ def _series(monitor: Monitor, version: str, kind: Kind) -> SeriesView:
         window_events=span.events if span else 0,
         insufficient=span is None or not span.enough,
         signal_errors=dict(series.errors) if series else {},
-        statistics=series.statistics if series else (),
+        statistics=tuple(_unknown(view) if silent else view for view in series.statistics) if series else (),
         detectors=series.watch.views() if series else (),
     )
+
+
+def _unknown(view: StatisticView) -> StatisticView:
+    """Of a silent series: an alert stands until it is resolved, and nothing else is known."""
+    state: SignalState = "firing" if view.state == "firing" else "unknown"
+    return replace(view, state=state, value=None, effect=None, p_value=None)
 
 
 def _reference(monitor: Monitor, version: str, kind: Kind) -> tuple[ReferenceState, int]:
