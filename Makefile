@@ -11,7 +11,7 @@ find_python = for python in python3.13 python3.12 python3.11 python3; do \
 PYTHON ?= $(shell $(find_python))
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test lint bench kafka lock clean
+.PHONY: help install demo test lint bench fleet kafka lock clean
 
 help: ## show this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "make %-8s %s\n", $$1, $$2}'
@@ -39,6 +39,9 @@ lint: install ## check style, types and the floors of the design
 
 bench: install ## measure CPU per event beside simpler readers
 	$(BIN)/python -m tests.bench
+
+fleet: install ## watch 1,000 models for 10 minutes through three kills
+	$(BIN)/python -m tests.bench.fleet
 
 kafka: install ## run a real Kafka broker on loopback until Ctrl-C
 	$(BIN)/python -m tests.broker

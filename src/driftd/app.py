@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import threading
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 import structlog
+from confluent_kafka import KafkaError, KafkaException
 
 from driftd.core.engine import Engine
 from driftd.core.event import KINDS, Discovered, Kind
@@ -75,7 +77,10 @@ class Daemon:
     def run(self, stop: threading.Event) -> None:
         """The polling loop, in the calling thread, until `stop` is set. What was read by then is committed."""
         with contextlib.ExitStack() as stack:
-            self._run(stop, stack)
+            try:
+                self._run(stop, stack)
+            except KafkaException as fault:
+                raise refused_by_kafka(fault) from fault
 
     def _run(self, stop: threading.Event, stack: contextlib.ExitStack) -> None:
         settings = self.settings
@@ -126,6 +131,7 @@ class Daemon:
         sender.start()
         self._start_heartbeat(stack)
         _log.info("started", group=settings.kafka.group_id, http=server.port, models=len(engine.monitors))
+        _spare_the_collector()
         loop.run(stop)
         _log.info("stopped")
 
@@ -169,6 +175,13 @@ class Daemon:
         return source
 
 
+def refused_by_kafka(fault: KafkaException) -> UserError:
+    """What librdkafka says to its settings, or to a question in the middle, as a person is told it."""
+    error = fault.args[0]
+    code = 2 if error.code() == KafkaError._INVALID_ARG else 1  # noqa: SLF001 - the public name of the code
+    return UserError(f"Kafka: {error.str()}", "`driftd check --connect` names what to mend", exit_code=code)
+
+
 def _changed_kinds(engine: Engine, topics: Mapping[Kind, Sequence[str]]) -> Discovered | None:
     """Partitions whose topic the settings list otherwise than before: nothing waits for one that is listed no more."""
     known = engine.clock.topics
@@ -193,6 +206,13 @@ def _whence(said: Whence | None) -> Found | None:
     if said is None:
         return None
     return Found(*said.said)
+
+
+def _spare_the_collector() -> None:
+    """What was built stays, a million objects for a thousand models: the collector need not walk through them again."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(20_000, 10, 10)
 
 
 def _close_sender(sender: Sender, outbox: Outbox) -> None:

@@ -18,6 +18,7 @@ from driftd.core.engine import Engine
 from driftd.core.event import Block, Discovered, Kind, PartitionId, Tick
 from driftd.core.fault import UserError
 from driftd.core.monitor import ClosedPane, Outcome
+from driftd.core.pane import compiled
 from driftd.core.profile import profile
 from driftd.core.view import ReceiverView, Runtime
 from driftd.http.published import Published
@@ -93,6 +94,7 @@ class Loop:
 
     def run(self, stop: threading.Event) -> None:
         """Until `stop` is set. Raises UserError where going on would be wrong (mostly poison, a fatal broker error)."""
+        compiled()  # before the first record, not while others of the group wait for a poll
         self._teach({(name, kind) for name, m in self.engine.monitors.items() for kind in m.grids})
         next_commit = next_publish = time.monotonic()
         try:
@@ -134,7 +136,7 @@ class Loop:
         block: Block = self.decoder.decode(run.partition, run)
         found = profile(block, self.engine.plans, self.engine.default_plan)
         self.blocks += 1
-        self.bytes_read += sum(len(value) for value in run.values if value is not None)
+        self.bytes_read += sum(map(len, filter(None, run.values)))
         self.pending.records += block.records
         for refusal in found.refused:
             self.dead_letters.send(run, refusal)
@@ -160,12 +162,12 @@ class Loop:
     def commit(self) -> None:
         """Make durable what was read and what follows from it; then, and only then, let it out."""
         pending, self.pending = self.pending, Pending()
+        began = time.monotonic()  # all of it holds up the loop, what is packed for the store not least
         rows = dict(self.engine.changes())
         rows["greatest"] = self.source.greatest
         oldest_told = self.clock() * 1000 - self.pace.notify_max_age
         newest = max((pane.end for pane in pending.panes), default=None)
         self.dead_letters.flush()
-        began = time.monotonic()
         self.store.commit(
             Commit(
                 rows=rows,
@@ -222,6 +224,11 @@ class Loop:
         unready = list(self.source.unready())
         if not unready and any(value is None for value in lag.values()):
             unready.append("the lag of some partition is not known yet")
+        if tuple(unready) != self.published.runtime.unready:
+            if unready:
+                _log.warning("not_ready", reasons=unready)
+            else:
+                _log.info("ready", partitions=len(lag))
         self.published.view = self.engine.view()
         self.published.runtime = Runtime(
             unready=tuple(unready),

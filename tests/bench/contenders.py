@@ -11,16 +11,11 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sized
 from pathlib import Path
 from typing import Any
 
 from confluent_kafka import Consumer, KafkaError, TopicPartition
-
-from driftd.app import Daemon
-from driftd.kafka.block import RecordRun
-from driftd.kafka.source import Read, Source
-from driftd.settings.load import load
 
 
 def bare(bootstrap: str, topic: str, events: int) -> tuple[int, float]:
@@ -76,7 +71,7 @@ def _loop(bootstrap: str, topic: str, events: int, take: Callable[[bytes], objec
 class Watched:
     """A source that tells when its first record was read, and stops the daemon once so many were handed out and done."""
 
-    def __init__(self, source: Source, events: int, stop: threading.Event) -> None:
+    def __init__(self, source: Any, events: int, stop: threading.Event) -> None:
         self._source, self._events, self._stop = source, events, stop
         self.handed = 0
         self.spent = 0.0
@@ -85,17 +80,17 @@ class Watched:
     def __getattr__(self, name: str) -> Any:
         return getattr(self._source, name)
 
-    def poll(self, timeout_s: float) -> list[Read]:
+    def poll(self, timeout_s: float) -> list[Any]:
         # What was handed out before is decoded, counted, judged and, once a second, committed.
         now = time.process_time()
         if self._began is not None and self.handed >= self._events:
             self.spent = now - self._began
             self._stop.set()
             return []
-        reads = self._source.poll(timeout_s)
+        reads: list[Any] = self._source.poll(timeout_s)
         if self._began is None and self._source.greatest is not None:
             self._began = now
-        self.handed += sum(len(read) for read in reads if isinstance(read, RecordRun))
+        self.handed += sum(len(read) for read in reads if isinstance(read, Sized))  # blocks; ticks have no length
         return reads
 
 
@@ -104,11 +99,15 @@ def driftd(bootstrap: str, topic: str, events: int, reference: str) -> tuple[int
 
     From the poll that brings the first records until the last whole block is done; that is all of them.
     """
+    from driftd.app import Daemon
+    from driftd.settings.load import load
+
     with tempfile.TemporaryDirectory() as folder:
         directory = Path(folder)
         document = {
             "kafka": {
                 "bootstrap_servers": bootstrap,
+                "group_id": directory.name,  # a static member's place is kept for a while: not for the next round
                 "start": "earliest",
                 "topics": {"predictions": [topic], "features": [], "labels": []},
                 "dead_letters": {"topic": None},

@@ -259,20 +259,22 @@ def test_bytes_that_were_cut_or_changed_are_a_value_error() -> None:
 # -- slices ----------------------------------------------------------------------------------------------------------
 
 
-@SEEDED
-@given(
-    st.lists(st.tuples(*[st.integers(0, 3)] * 2, *[st.integers(0, 9)] * 3), min_size=1, max_size=40), st.integers(0, 40)
+SLICES = st.dictionaries(st.tuples(*[st.integers(0, 3)] * 2), st.tuples(*[st.integers(-9, 9)] * 3)).map(
+    lambda drawn: np.array([(*key, *drawn[key]) for key in sorted(drawn)], np.int64).reshape(-1, 5)
 )
-def test_slices_merge_by_signal_and_second(drawn, cut) -> None:
-    table = np.array(drawn, np.int64)
+
+
+@SEEDED
+@given(SLICES, SLICES)
+def test_slices_merge_by_signal_and_second(one, other) -> None:
     expected: dict[tuple[int, int], np.ndarray] = {}
-    for row in table:
+    for row in (*one, *other):
         key = (int(row[0]), int(row[1]))
         expected[key] = expected.get(key, np.zeros(3, np.int64)) + row[2:]
-    merged = merge_slices((table[:cut], table[cut:]))
+    merged = merge_slices(one, other)
     assert merged.tolist() == [[*key, *expected[key].tolist()] for key in sorted(expected)]
 
 
 def test_nothing_merges_into_nothing() -> None:
     nothing = np.empty((0, 5), np.int64)
-    assert merge_slices((nothing, nothing)).shape == (0, 5)
+    assert merge_slices(nothing, nothing).shape == (0, 5)

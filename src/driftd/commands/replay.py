@@ -108,6 +108,8 @@ def _open(
     if topics:
         named = {kind: settings.kafka.topics.of(kind) for kind in KINDS}
         return read_topic(settings.kafka.client_config(), topics, lambda topic: kinds_of(named, topic), since, until)
+    if since is not None or until is not None:
+        raise UserError("--since and --until are times of Kafka", "leave them out, or replay kafka:TOPIC")
     files.sort()  # the order in which they are named says nothing
     kinds: dict[PartitionId, tuple[Kind, ...]] = {
         PartitionId(f"{FILE}{path.name}", number): KINDS for number, path in enumerate(files)

@@ -52,7 +52,7 @@ def tally(
     for r in range(len(values)):
         low, size, base = bound[r], bound[r + 1] - bound[r], code[r]
         centre, scale = units[0, r], units[1, r]
-        s1, s2, clipped = 0, 0, 0
+        s1, s2, clipped = np.int64(0), np.int64(0), 0
         for i, j in enumerate(rows):
             chosen[i] = values[r, j]
         # The first bound that is not below x, for all rows step by step: no branch to mispredict, and the steps of
@@ -110,3 +110,26 @@ def slices(
         out[last, 3] += q
         out[last, 4] += (q * q + (1 << 19)) >> 20
     return last + 1
+
+
+@_compiled("i8(i8[:,::1], i8[:,::1], i8[:,::1])")
+def merge(one: Ints, other: Ints, out: Ints) -> int:
+    """Two sets of such rows as one, each sorted by signal and second, which are there once. How many rows of `out`."""
+    i = j = used = 0
+    while i < len(one) or j < len(other):
+        if j == len(other):
+            order = -1
+        elif i == len(one):
+            order = 1
+        else:
+            order = one[i, 0] - other[j, 0]
+            if order == 0:
+                order = one[i, 1] - other[j, 1]
+        row = one[i] if order <= 0 else other[j]
+        out[used] = row
+        if order == 0:
+            out[used, 2:] += other[j, 2:]
+        i += order <= 0
+        j += order >= 0
+        used += 1
+    return used

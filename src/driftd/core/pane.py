@@ -8,8 +8,8 @@ With z the value standardised by the grid, q = rint(clip(z, +-64) * 2^20), s1 = 
 from __future__ import annotations
 
 import zlib
-from collections.abc import Iterable
 from dataclasses import dataclass
+from types import ModuleType
 from typing import Final
 
 import numpy as np
@@ -47,7 +47,7 @@ class Pane:
         self.counts += other.counts
         self.moments += other.moments
         if len(other.slices):
-            self.slices = merge_slices((self.slices, other.slices)) if len(self.slices) else other.slices
+            self.slices = merge_slices(self.slices, other.slices) if len(self.slices) else other.slices
 
     def pack(self) -> bytes:
         """Bytes that are a function of the content alone."""
@@ -75,27 +75,26 @@ class Pane:
         return cls(int(parts[0][0]), parts[1], parts[2].reshape(3, -1), parts[3].reshape(-1, 5))
 
 
-def merge_slices(pieces: Iterable[Ints]) -> Ints:
-    """One row for each (signal, second), sorted; n, s1 and s2 added up."""
-    rows = np.concatenate(list(pieces))
-    order = np.lexsort((rows[:, 1], rows[:, 0]))
-    rows = rows[order]
-    if not len(rows):
-        return rows
-    starts = np.flatnonzero(np.append(True, (np.diff(rows[:, :2], axis=0) != 0).any(axis=1)))
-    merged = rows[starts]
-    merged[:, 2:] = np.add.reduceat(rows[:, 2:], starts, axis=0)
-    return merged
+def merge_slices(one: Ints, other: Ints) -> Ints:
+    """One row for each (signal, second) of either, sorted, as both are; n, s1 and s2 added up."""
+    out = np.empty((len(one) + len(other), 5), np.int64)
+    used: int = compiled().merge(np.ascontiguousarray(one), np.ascontiguousarray(other), out)
+    return out[:used].copy()
+
+
+def compiled() -> ModuleType:
+    """The compiled loops. They take half a second to load: who is to be quick later asks for them early."""
+    from driftd.core import kernel  # noqa: PLC0415 - only those who count should wait
+
+    return kernel
 
 
 class Counted:
     """The events of one Columns as numbers and codes, ready to be summed by any choice of rows."""
 
     def __init__(self, grid: Grid, events: Columns, watched: frozenset[str]) -> None:
-        from driftd.core import kernel  # noqa: PLC0415 - half a second that only those who count should wait
-
+        self._kernel = compiled()
         n = len(events)
-        self._kernel = kernel
         self.grid = grid
         self.seconds = events.time // SLICE
         self.values = np.empty((len(grid.numeric_axes), n), np.float64)

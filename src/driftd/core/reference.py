@@ -125,9 +125,12 @@ class Reference:
     def select(self, names: Iterable[str]) -> Reference:
         """The same reference of only these signals."""
         grid = self.grid.select(names)
+        if len(grid) == len(self.grid):
+            return self
         index = [self.grid.index[name] for name in grid.names]
-        replays = {
-            key: Replay(
+        # Many keys share one replay, and go on sharing it: a fleet's memory is mostly this.
+        chosen = {
+            id(r): Replay(
                 r.windows[index],
                 r.mean[index],
                 r.variance[index],
@@ -135,8 +138,9 @@ class Reference:
                 r.inflation[:, index],
                 r.worst_rate[:, index],
             )
-            for key, r in self.replays.items()
+            for r in {id(r): r for r in self.replays.values()}.values()
         }
+        replays = {key: chosen[id(r)] for key, r in self.replays.items()}
         return Reference(
             grid,
             self.events,

@@ -17,6 +17,8 @@ FEWEST_RECORDS: Final = 64
 SPAN_MS: Final = 5_000
 MOST_BYTES: Final = 32 * 1024 * 1024
 NO_TIMESTAMP: Final = -1
+_FEW: Final = 16
+"""Records that are looked at one by one."""
 
 Header = tuple[str, bytes | str | None]
 
@@ -89,9 +91,17 @@ class Cutter:
     def _end(self) -> int | None:
         """How many records the next block has; None if its end is not there yet."""
         stamps, values = self._held.timestamps, self._held.values
+        # A run that holds no end does so with everything before it. So look at ever longer runs until one holds the end,
+        # and then halve that one, down to a few records.
+        length = FEWEST_RECORDS
+        while self._holds_no_end(stamps[self._seen : self._seen + length], values[self._seen : self._seen + length]):
+            length *= 2
+        stop = min(self._seen + length, len(stamps))
+        while stop - self._seen > _FEW:
+            middle = (self._seen + stop) // 2
+            if not self._holds_no_end(stamps[self._seen : middle], values[self._seen : middle]):
+                stop = middle
         earliest, latest, size = self._earliest, self._latest, self._bytes
-        if self._holds_no_end(stamps[self._seen :], values[self._seen :]):
-            return None
         for i in range(self._seen, len(stamps)):
             stamp, value = stamps[i], values[i]
             if stamp < 0:

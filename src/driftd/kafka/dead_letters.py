@@ -23,6 +23,7 @@ FLUSH_S: Final = 30.0
 CREATE_S: Final = 10.0
 LARGEST_BYTES: Final = 16 * 1024 * 1024
 """A record that one of the person's topics holds must pass; what the dead-letter topic takes is its brokers' to say."""
+_NO_BROKER: Final = (KafkaError._TRANSPORT, KafkaError._ALL_BROKERS_DOWN, KafkaError._TIMED_OUT)  # noqa: SLF001
 _CONSUMERS: Final = (
     *("group.", "session.", "heartbeat.", "max.poll", "fetch.", "queued.", "auto.offset", "isolation.level"),
     *("partition.assignment", "check.crcs", "consume.", "coordinator.", "enable.auto."),
@@ -153,6 +154,12 @@ def _create(client: Mapping[str, Any], topic: str) -> None:
         _log.info("dead_letter_topic_created", topic=topic)
     except KafkaException as fault:
         error = fault.args[0]
+        if error.code() in _NO_BROKER:
+            raise UserError(
+                f"the brokers at {client.get('bootstrap.servers', '')} do not answer: {error.str()}",
+                "start them, or set kafka.bootstrap_servers",
+                exit_code=1,
+            ) from fault
         if error.code() != KafkaError.TOPIC_ALREADY_EXISTS:
             raise UserError(
                 f"the dead-letter topic {topic} is not there and cannot be made: {error.str()}",

@@ -17,6 +17,7 @@ import msgspec
 import numpy as np
 
 from driftd.core.event import Block, Columns, Kind, PartitionId, Refusal
+from driftd.kafka.alike import Expected
 from driftd.kafka.block import RecordRun
 from driftd.kafka.envelope import (
     EPOCH,
@@ -53,6 +54,7 @@ class Decoder:
         self._native = NativeReader()
         self._readers = Readers()
         self._left_out = LeftOut()
+        self._expected = Expected(self._readers, self._native)
 
     @property
     def unknown_features(self) -> Counter[str]:
@@ -85,12 +87,17 @@ class Decoder:
     def _decode(self, partition: PartitionId, run: RecordRun) -> Block:
         got = Gathered(self._topic(partition.topic), run)
         envelopes = self._envelopes if got.topic.mapping is None else self._mapped
+        alike = expected = self._expected.reader(got)
         for start in range(0, len(run), _CHUNK):
             chunk = range(start, min(start + _CHUNK, len(run)))
+            if alike is not None and alike.read(got, chunk):
+                continue
+            alike = None
             self._group(got, chunk, envelopes(got, chunk))
             for group in got.groups.values():
                 if len(group.events) >= _ENOUGH:
                     self._take(got, group)
+        self._expected.note(got, failed=alike is not expected)
         columns = [self._columns(got, got.groups[key]) for key in sorted(got.groups)]
         refusals = sorted(got.refusals.items())
         return Block(
@@ -164,7 +171,7 @@ class Decoder:
         return event
 
     def _refuse(self, got: Gathered, i: int, why: Refused) -> None:
-        """A record has one reason, whichever reader found a fault first: the exact reader's, if it finds one."""
+        """A record has one reason, whichever reader found a fault first: the exact one's, if it finds one."""
         if self._exact_or_refused(got, i) is not None:
             got.refusals[i] = why
 
@@ -236,13 +243,12 @@ class Decoder:
         elif group.kind == "label":
             columns["label"] = labels(group.said)
         types = self._readers.types(group.model, group.kind)
-        offsets = got.run.offsets
         return Columns(
             group.model,
             group.version,
             group.kind,
-            np.array(group.times, np.int64),
-            np.array([offsets[i] for i in group.rows], np.int64),
+            np.fromiter(group.times, np.int64, len(group.times)),
+            got.offsets(group),
             seen(columns) if types is None else typed(columns, types),
             got.run.timestamps[group.rows[-1]],
         )

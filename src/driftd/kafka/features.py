@@ -18,7 +18,7 @@ from msgspec import Raw
 from numpy.typing import NDArray
 
 from driftd.core.event import ABSENT, BAD, NULL, Column, Mark
-from driftd.kafka.envelope import nameable, sound
+from driftd.kafka.envelope import Envelope, nameable, sound
 from driftd.kafka.strict import finite, is_text
 
 SignalType = Literal["numeric", "categorical"]
@@ -75,7 +75,9 @@ class KnownFeatures:
         self._extras: list[str] = []
         self._absent: Row = (ABSENT,) * len(self._numeric) + (Mark.ABSENT,) * len(of_type["categorical"])
         self._structured = all(map(nameable, self._names))
-        self._decode = self._decoder() if self._structured else None
+        self._struct = self._structure() if self._structured else None
+        self._decode = self._decoder()
+        self._whole: dict[bool, Callable[[bytes | None], Envelope]] = {}
         self.left_out = 0
         """Values of features that have no type, in all rows read."""
 
@@ -132,9 +134,28 @@ class KnownFeatures:
         new = sorted(filter(nameable, set(strangers) - set(self._extras)))[: _EXTRA_FEATURES - len(self._extras)]
         if new and self._structured:
             self._extras += new
+            self._struct = self._structure()
             self._decode = self._decoder()
 
-    def _decoder(self) -> Callable[[Raw], msgspec.Struct]:
+    def whole(self, *, needed: bool) -> Callable[[bytes | None], Envelope] | None:
+        """Reads an event of the native form with its features, which then are a struct of one row in place of Raw.
+
+        It accepts only what is right in every part; `needed`: features must be there, or they are None. None where
+        features may be left out, which must be counted.
+        """
+        if self._struct is None or self._extras:
+            return None
+        if needed not in self._whole:
+            absent = None if needed else self._struct()
+            fields = [("features", self._struct, absent)]
+            whole = msgspec.defstruct("Whole", fields, bases=(Envelope,), gc=False, forbid_unknown_fields=True)
+            self._whole[needed] = msgspec.json.Decoder(whole).decode  # type: ignore[assignment]
+        return self._whole[needed]
+
+    def _decoder(self) -> Callable[[Raw], msgspec.Struct] | None:
+        return None if self._struct is None else msgspec.json.Decoder(self._struct).decode
+
+    def _structure(self) -> type[msgspec.Struct]:
         fields: list[tuple[str, object, object]] = []
         for i in range(len(self._names)):
             if i < len(self._numeric):
@@ -143,8 +164,7 @@ class KnownFeatures:
                 fields.append((f"f{i}", str | int | float | bool | None, Mark.ABSENT))
         fields += [(f"f{i}", Raw, Raw()) for i in range(len(fields), len(fields) + len(self._extras))]
         rename = {f"f{i}": name for i, name in enumerate(self._names + self._extras)}
-        struct = msgspec.defstruct("Features", fields, rename=rename, gc=False, forbid_unknown_fields=True)
-        return msgspec.json.Decoder(struct).decode
+        return msgspec.defstruct("Features", fields, rename=rename, gc=False, frozen=True, forbid_unknown_fields=True)
 
 
 class AnyFeatures:
@@ -195,15 +215,16 @@ class KnownColumns:
         flat = np.fromiter(chain.from_iterable(turned[:k]), np.float64, k * n)
         self._numbers.append(flat.reshape(k, n))
         for column, values in zip(self._objects, turned[k:], strict=True):
-            column.extend(values)
+            column.extend(_bounded(values))
 
     def columns(self) -> dict[str, Column]:
         """By signal: float64 for numeric ones, lists of objects for categorical ones."""
         found: dict[str, Column] = {}
         if self._numbers:
-            numbers = np.concatenate(self._numbers, axis=1) + 0.0  # one zero of the two
+            numbers = np.concatenate(self._numbers, axis=1)
+            numbers += 0.0  # one zero of the two
             found |= zip(map(signal_of, self._names[: self._numeric]), numbers, strict=True)
-        found |= zip(map(signal_of, self._names[self._numeric :]), map(_bounded, self._objects), strict=True)
+        found |= zip(map(signal_of, self._names[self._numeric :]), self._objects, strict=True)
         return found
 
 
@@ -259,6 +280,6 @@ def scalar(value: object) -> object:
     return value
 
 
-def _bounded(column: list[object]) -> list[object]:
+def _bounded(column: Sequence[object]) -> Sequence[object]:
     """The column of a fast reader, in which nothing can be wrong but an integer that no float64 holds."""
-    return list(map(scalar, column)) if int in set(map(type, column)) else column
+    return list(map(scalar, column)) if int in map(type, column) else column

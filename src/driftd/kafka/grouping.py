@@ -6,7 +6,9 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import Final
 
+import numpy as np
 from msgspec import UNSET
+from numpy.typing import NDArray
 
 from driftd.core.event import KINDS, UNVERSIONED, Kind
 from driftd.kafka.block import RecordRun
@@ -85,9 +87,19 @@ class Gathered:
         self.refusals: dict[int, Refused] = {}
         self.unknown: dict[int, int] = {}
         self.backfill: Counter[str] = Counter()
-        self.told_backfill = {i for i, pairs in enumerate(run.headers) if pairs and is_backfill(pairs)}
+        self.told_backfill = (
+            {i for i, pairs in enumerate(run.headers) if pairs and is_backfill(pairs)} if any(run.headers) else set()
+        )
         self.said: dict[tuple[str | None, str | int | None, str | None], Group] = {}
         """The groups by what events say of themselves: that is checked once for all that say the same."""
+
+    def offsets(self, group: Group) -> NDArray[np.int64]:
+        """The offsets of the events of a group."""
+        all_offsets, rows = self.run.offsets, group.rows
+        first, n = all_offsets[0], len(all_offsets)
+        if len(rows) == n and all_offsets[-1] - first == n - 1:  # they rise, so none is missing
+            return np.arange(first, first + n)
+        return np.fromiter((all_offsets[i] for i in rows), np.int64, len(rows))
 
     def open(self, event: Envelope) -> Group:
         """The group of an event that says what none has said before it."""

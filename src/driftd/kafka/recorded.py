@@ -11,6 +11,8 @@ from driftd.core.fault import UserError
 from driftd.kafka.block import Cutter, RecordRun
 
 TIMEOUT_S = 10.0
+POLL_S = 0.1
+SILENCE_S = 60.0
 
 
 def read_topic(
@@ -21,11 +23,11 @@ def read_topic(
     until: int | None,
 ) -> tuple[Iterator[RecordRun], dict[PartitionId, tuple[Kind, ...]]]:
     """Blocks of all partitions, and the partitions. `since`, `until`: Kafka timestamps, ms, half-open. UserError."""
-    consumer = Consumer(
-        {**client, "group.id": "driftd-replay", "enable.auto.commit": False, "enable.partition.eof": True}
-    )
     kinds: dict[PartitionId, tuple[Kind, ...]] = {}
     try:
+        quiet = {"log_level": 2, "error_cb": lambda _: None}  # what matters is told by what is asked
+        ours = {"group.id": "driftd-replay", "enable.auto.commit": False, "enable.partition.eof": True}
+        consumer = Consumer({**quiet, **client, **ours})
         metadata = consumer.list_topics(timeout=TIMEOUT_S)
         for name in topics:
             found = metadata.topics.get(name)
@@ -34,7 +36,10 @@ def read_topic(
             kinds.update({PartitionId(name, n): kinds_of(name) or ("prediction",) for n in found.partitions})
         spans = {p: _span(consumer, p, since, until) for p in sorted(kinds)}
     except KafkaException as fault:
-        raise UserError(f"Kafka: {fault.args[0].str()}", "is kafka.bootstrap_servers right?", exit_code=1) from fault
+        error = fault.args[0]
+        if error.code() == KafkaError._INVALID_ARG:  # noqa: SLF001 - the public name of the code
+            raise UserError(f"Kafka: {error.str()}", "mend kafka.client") from fault
+        raise UserError(f"Kafka: {error.str()}", "is kafka.bootstrap_servers right?", exit_code=1) from fault
     return _runs(consumer, spans), kinds
 
 
@@ -56,8 +61,17 @@ def _runs(consumer: Consumer, spans: Mapping[PartitionId, tuple[int, int]]) -> I
     cutters = {p: Cutter(p) for p, (first, end) in spans.items() if first < end}
     consumer.assign([TopicPartition(p.topic, p.number, spans[p][0]) for p in cutters])
     open_ = set(cutters)
+    empty = 0
     while open_:
-        for message in consumer.consume(2_000, 0.1):
+        messages = consumer.consume(2_000, POLL_S)
+        empty = 0 if messages else empty + 1
+        if empty * POLL_S > SILENCE_S:
+            raise UserError(
+                f"nothing of {', '.join(map(str, sorted(open_)))} came for {SILENCE_S:.0f} s",
+                "are the brokers up?",
+                exit_code=1,
+            )
+        for message in messages:
             partition = PartitionId(str(message.topic()), int(message.partition() or 0))
             error = message.error()
             if error is not None:
