@@ -43,9 +43,12 @@ CLOSE_S = 10.0
 
 
 def references(spec: Spec) -> dict[str, dict[str, GivenReference]]:
-    """The reference files that the settings name, by model and version ("" the model's own). Raises UserError."""
+    """The reference files that the settings name, by model and version ("" the model's own). Raises UserError.
+
+    Those of model "" are for every model that the settings do not name.
+    """
     out: dict[str, dict[str, GivenReference]] = {}
-    for name, model in sorted(spec.models.items()):
+    for name, model in [("", spec.default), *sorted(spec.models.items())]:
         if not isinstance(model.reference, ReferenceFiles):
             continue
         files = dict(model.reference.versions)
@@ -57,7 +60,7 @@ def references(spec: Spec) -> dict[str, dict[str, GivenReference]]:
         grids = {given.reference.grid.hash for given in out.get(name, {}).values()}
         if len(grids) > 1:
             raise UserError(
-                f"model {name}: its reference files are not on one grid",
+                f"{f'model {name}' if name else 'monitoring'}: the reference files are not on one grid",
                 "build the later ones with `driftd reference build --grid FIRST.json`",
             )
     return out

@@ -17,7 +17,7 @@ from driftd.core.action import Action
 from driftd.core.engine import Engine
 from driftd.core.event import Block, Discovered, Kind, PartitionId, Tick
 from driftd.core.fault import UserError
-from driftd.core.monitor import ClosedPane, Outcome
+from driftd.core.monitor import Outcome
 from driftd.core.pane import compiled
 from driftd.core.profile import profile
 from driftd.core.view import ReceiverView, Runtime
@@ -42,7 +42,7 @@ class Pending:
     """What follows from what was read since the last commit."""
 
     actions: list[Action] = field(default_factory=list)
-    panes: list[ClosedPane] = field(default_factory=list)
+    panes: list[PaneRow] = field(default_factory=list)
     inputs: list[tuple[str, object]] = field(default_factory=list)
     positions: dict[PartitionId, int] = field(default_factory=dict)
     records: int = 0
@@ -148,7 +148,8 @@ class Loop:
 
     def _follow(self, outcome: Outcome) -> None:
         self.pending.actions += outcome.actions
-        self.pending.panes += outcome.panes
+        # Packed at once: so they take an eighth of the memory, and the commit, which holds up reading, less time.
+        self.pending.panes += [PaneRow(p.model, p.version, p.kind, p.start, p.end, p.body()) for p in outcome.panes]
         if outcome.grids:
             self._teach({(model, kind) for model, kind, _ in outcome.grids})
 
@@ -172,7 +173,7 @@ class Loop:
             Commit(
                 rows=rows,
                 positions=pending.positions,
-                panes=[PaneRow(p.model, p.version, p.kind, p.start, p.end, p.body()) for p in pending.panes],
+                panes=pending.panes,
                 actions=[(self._told_by(a), self.receivers_for(a), a.timestamp < oldest_told) for a in pending.actions],
                 inputs=pending.inputs,
                 prune_panes_before=newest - self.pace.keep_panes if newest is not None else None,

@@ -111,7 +111,7 @@ class Result:
             "deliveries": f"{self.deliveries}, differing under one id {self.differing}",
             "one full scrape": f"{self.scrape_mib:.0f} MiB in {self.scrape_s:.1f} s; peak then {self.scrape_peak:.0f} MiB",
             "state directory": f"{self.state_mib:.0f} MiB",
-            "machine": f"{os.cpu_count()} processors, load {self.load:.1f} (the broker and the feed included)",
+            "machine": f"{os.cpu_count()} processors, load {self.load:.1f} on the average, broker and feed included",
         }
         return "\n".join([*lines, "", *(f"{name:<28}{value}" for name, value in rows.items())])
 
@@ -164,7 +164,7 @@ def _drive(plan: Plan, bootstrap: str, daemon: Daemon, result: Result) -> None:
         print(f"killed after {at:.0f} s", file=sys.stderr)
     result.lives.append(watch.life)
     feed.join()
-    result.load = os.getloadavg()[0]
+    result.load = sum(watch.loads) / max(len(watch.loads), 1)
     ended = time.monotonic()
     result.sent, result.feed_behind_s, result.failed = feed.sent, feed.behind_s, feed.failed[:5]
 

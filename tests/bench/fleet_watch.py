@@ -47,6 +47,8 @@ class Watch(threading.Thread):
         super().__init__(daemon=True)
         self.daemon_, self.caught_up_below = daemon, caught_up_below
         self.life = Life(time.monotonic())
+        self.loads: list[float] = []
+        """Processes that ran or waited for a processor, a minute's mean."""
         self._one = threading.Lock()
         self.ending = threading.Event()
 
@@ -54,6 +56,7 @@ class Watch(threading.Thread):
         turns = 0
         while not self.ending.wait(1.0):
             turns += 1
+            self.loads.append(os.getloadavg()[0])
             self.look(metrics=turns % METRICS_EVERY == 0)
 
     def look(self, *, metrics: bool = True) -> None:

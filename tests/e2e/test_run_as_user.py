@@ -17,9 +17,14 @@ from confluent_kafka import Consumer, TopicPartition
 from confluent_kafka.admin import AdminClient, NewPartitions, NewTopic
 
 from driftd.commands.replay import Replay, _open
+from driftd.core.event import PartitionId
+from driftd.core.profile import profile
 from driftd.files.events import EventOptions
+from driftd.kafka.block import Cutter, RecordRun
 from driftd.settings.load import load
+from driftd.store.commit import Commit, PaneRow
 from driftd.store.reader import Reader
+from driftd.store.store import Store
 from tests.broker import ANY_TIME, LocalKafka
 from tests.e2e.daemon import Daemon, Receiver, driftd, event, produce, settings, wait_for
 from tests.kafka_fixture import Kafka
@@ -451,3 +456,134 @@ def test_help_has_examples(tmp_path: Path) -> None:
         assert done.returncode == 0
         assert "Example" in done.stdout or "Start here" in done.stdout
         assert subprocess.list2cmdline(["driftd", *command]) in done.stdout
+
+
+# -- settings that change while nobody runs ------------------------------------------------------------------------
+
+
+def built(directory: Path, name: str, columns: Sequence[str], rows: int) -> Path:
+    """A reference file of standard normal columns, as a person builds it."""
+    random = np.random.default_rng(rows)
+    training = directory / f"{name}.csv"
+    lines = [",".join(columns), *(",".join(map(str, row)) for row in random.normal(size=(rows, len(columns))).tolist())]
+    training.write_text("\n".join(lines) + "\n")
+    path = directory / f"{name}.json"
+    done = driftd("reference", "build", "--model", "m", "--version", "1", "--output", path, training)
+    assert done.returncode == 0, done.stderr
+    return path
+
+
+def continued(directory: Path, monitoring: dict[str, object], runs: Sequence[RecordRun]) -> list[dict[str, Any]]:
+    """What is told when the state in this directory is gone on with, under these settings, over these records."""
+    directory.mkdir(exist_ok=True)
+    daemon = Daemon(directory, {**settings("localhost:1", directory, "unread"), "monitoring": monitoring})
+    made_of = load(daemon.config, {})
+    with Store.open(daemon.state, group="driftd") as store:
+        replay = Replay(made_of, {} if store.load_rows() else {runs[0].partition: ("prediction",)})
+        engine = replay.engine
+        engine.restore(store.load_rows())
+        replay._teach({(name, kind) for name, monitor in engine.monitors.items() for kind in monitor.grids})
+        told: list[dict[str, Any]] = []
+        for run in runs:
+            outcome = engine.apply(
+                profile(replay.decoder.decode(run.partition, run), engine.plans, engine.default_plan)
+            )
+            told += [json.loads(action.body()) for action in replay._follow(outcome)]
+            panes = [PaneRow(p.model, p.version, p.kind, p.start, p.end, p.body()) for p in outcome.panes]
+            store.commit(Commit(rows=engine.changes(), panes=panes))
+    return told
+
+
+def signals(told: list[dict[str, Any]], type_: str) -> list[tuple[str, str, str]]:
+    """(rule, signal, reason) of each alert that is told of."""
+    return [
+        (t["data"]["rule"], signal["signal"], t["data"].get("reason", ""))
+        for t in told
+        if t["type"] == f"driftd.alert.{type_}"
+        for signal in t["data"]["signals"]
+    ]
+
+
+@pytest.fixture(scope="module")
+def drifting(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[RecordRun], list[RecordRun]]:
+    """A folder with reference files; records up to where x has been firing; and those after that."""
+    directory = tmp_path_factory.mktemp("settings")
+    built(directory, "first", ["x", "z"], 4_000)
+    built(directory, "again", ["x", "z"], 5_000)
+    built(directory, "wider", ["x", "z", "w"], 4_000)
+    random = np.random.default_rng(6)
+    cutter = Cutter(PartitionId("unread", 0))
+    for i in range(9_000):
+        at = START + 1000 * i
+        features: dict[str, object] = {
+            "x": random.normal() + (1 if i >= 3_000 else 0),
+            "z": random.normal(),
+            "w": random.normal(),
+        }
+        cutter.add([i], [at], [event("m", "1", at, features, None)], [None], [None])
+    runs = []
+    while (run_ := cutter.cut()) is not None:
+        runs.append(run_)
+    before = [run_ for run_ in runs if run_.next <= 5_000]
+    return directory, before, runs[len(before) :]
+
+
+WINDOW = {"length": "1000s", "every": "200s"}
+LEARNED = {"learn": {"for": "1000s", "min_samples": 500}}
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "fires"),
+    [
+        ("first.json", "again.json", ["x"]),
+        ("first.json", "wider.json", ["x"]),
+        ("first.json", None, []),
+        (None, "again.json", ["x"]),
+    ],
+)
+def test_another_reference_begins_afresh(
+    before: str | None,
+    after: str | None,
+    fires: list[str],
+    drifting: tuple[Path, list[RecordRun], list[RecordRun]],
+    tmp_path: Path,
+) -> None:
+    """A file that is built anew, one that takes the place of what was learned, and the other way round."""
+    directory, first, rest = drifting
+
+    def monitoring(file: str | None) -> dict[str, object]:
+        return {"window": WINDOW, "reference": {"file": str(directory / file)} if file else LEARNED}
+
+    assert signals(continued(tmp_path, monitoring(before), first), "firing") == [("drift", "x", "")] * 1
+    told = continued(tmp_path, monitoring(after), rest[:40])
+    assert signals(told, "resolved") == [("drift", "x", "re-baselined")]
+    assert [signal for _, signal, _ in signals(told, "firing")] == fires
+    assert signals(continued(tmp_path, monitoring(after), rest[40:]), "resolved") == [], "and that was told once"
+
+
+@pytest.mark.parametrize("file", ["first.json", None])
+def test_another_window_goes_on(
+    file: str | None, drifting: tuple[Path, list[RecordRun], list[RecordRun]], tmp_path: Path
+) -> None:
+    """Panes of another length: none overlaps one that is stored, and the alert stands as it stood."""
+    directory, first, rest = drifting
+    reference = {"file": str(directory / file)} if file else LEARNED
+    continued(tmp_path, {"window": WINDOW, "reference": reference}, first)
+    for every, length in (("300s", "1200s"), ("100s", "3000s"), ("250s", "250s")):
+        now, rest = rest[:20], rest[20:]
+        other: dict[str, object] = {"window": {"length": length, "every": every}, "reference": reference}
+        told = continued(tmp_path, other, now)
+        assert signals(told, "resolved") == []
+        assert signals(told, "firing") == []
+
+
+def test_a_rule_that_is_removed_resolves(
+    drifting: tuple[Path, list[RecordRun], list[RecordRun]], tmp_path: Path
+) -> None:
+    directory, first, rest = drifting
+    reference = {"file": str(directory / "first.json")}
+    continued(tmp_path, {"window": WINDOW, "reference": reference}, first)
+    only_z = {"drift": {"statistic": "psi", "warning": 0.1, "critical": 0.25, "on": ["z"]}}
+    told = continued(tmp_path, {"window": WINDOW, "reference": reference, "rules": only_z}, rest)
+    assert signals(told, "resolved") == [("drift", "x", "rule removed")]
+    assert signals(told, "firing") == []

@@ -124,7 +124,7 @@ def test_a_topic_that_cannot_be_made_is_an_error_at_the_start(real_kafka):
 
 def test_no_broker_is_an_error_at_the_start(monkeypatch):
     monkeypatch.setattr("driftd.kafka.dead_letters.CREATE_S", 0.5)
-    with pytest.raises(UserError, match=r"kafka.dead_letters.topic: null"):
+    with pytest.raises(UserError, match=r"do not answer.*kafka.bootstrap_servers"):
         DeadLetters({"bootstrap.servers": "127.0.0.1:1"}, "dead")
 
 

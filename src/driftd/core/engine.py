@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
 from driftd.core.clock import NEVER, Clock
-from driftd.core.event import Discovered, Kind, Part, PartitionId, Profile, Stimulus, Tick
+from driftd.core.event import KINDS, Discovered, Kind, Part, PartitionId, Profile, Stimulus, Tick
 from driftd.core.monitor import GivenReference, Monitor, Outcome
 from driftd.core.profile import Plan
 from driftd.core.record import SEPARATOR, changes_of, restore_monitor
@@ -30,7 +30,9 @@ class Counts:
 
 
 class Engine:
-    """`given`: references from files, by model, then by version ("" the model's own)."""
+    """`given`: references from files, by model, then by version ("" the model's own). Those of model "" are for every
+    model that the settings do not name.
+    """
 
     def __init__(self, spec: Spec, given: Mapping[str, Mapping[str, GivenReference]] | None = None) -> None:
         self.spec = spec
@@ -44,9 +46,9 @@ class Engine:
         self._silent: dict[str, Silent] = {}
         self._changed: set[str] = set()
         self._restored: set[tuple[str, Kind]] = set()
-        self.default_plan = Monitor(spec.group, spec.default, spec.limits, {}).plan()
+        self.default_plan = Monitor(spec.group, spec.default, spec.limits, self.given.get("", {})).plan()
         # A model with a reference is known before its first event, so that its first block is counted on its grid.
-        for model in sorted({*spec.models, *self.given}):
+        for model in sorted({*spec.models, *self.given} - {""}):
             self._monitor(model)
 
     def apply(self, stimulus: Stimulus) -> Outcome:
@@ -130,7 +132,8 @@ class Engine:
             if len(self.monitors) >= self.spec.limits.models:
                 return None
             model = self.spec.models.get(name) or replace(self.spec.default, name=name)
-            monitor = Monitor(self.spec.group, model, self.spec.limits, self.given.get(name, {}))
+            others = {} if name in self.spec.models else self.given.get("", {})
+            monitor = Monitor(self.spec.group, model, self.spec.limits, self.given.get(name, others))
             self.monitors[name] = monitor
             self.plans[name] = monitor.plan()
         return monitor
@@ -184,7 +187,7 @@ class Engine:
             if monitor is not None:
                 restore_monitor(monitor, by_model[name])
                 self.plans[name] = monitor.plan()
-                self._restored |= {(name, kind) for kind, panes in monitor.open.items() if panes}
+                self._restored |= {(name, kind) for kind in KINDS if monitor.open[kind] or kind in monitor.ended}
 
     # -- what is seen ------------------------------------------------------------------------------------------------
 

@@ -176,19 +176,6 @@ def _object(value: float) -> object:
     return Mark.ABSENT if value > 0 else Mark.BAD
 
 
-@dataclass(frozen=True, eq=False)
-class Tables:
-    """Numeric axis r: its bounds are `bounds[bound[r]:bound[r + 1]]`, its first code `code[r]`, its centre and scale
-    `units[:, r]`; it is the grid's signal number `signal[r]`.
-    """
-
-    bounds: NDArray[np.float64]
-    bound: NDArray[np.int64]
-    code: NDArray[np.int64]
-    units: NDArray[np.float64]
-    signal: NDArray[np.int64]
-
-
 class Grid:
     """The axes of the signals of one (model, kind), sorted by name.
 
@@ -218,17 +205,13 @@ class Grid:
         return tuple((i, axis) for i, axis in enumerate(self.axes) if isinstance(axis, Numeric))
 
     @cached_property
-    def tables(self) -> Tables:
-        """The numeric axes, laid out for compiled loops."""
+    def tables(self) -> tuple[NDArray[np.float64], NDArray[np.int64], NDArray[np.int64], NDArray[np.float64]]:
+        """The numeric axes for compiled loops: all bounds in a row, where each one's begin, first codes, [centre, scale]."""
         axes = [axis for _, axis in self.numeric_axes]
-        signal = np.array([i for i, _ in self.numeric_axes], np.int64)
-        return Tables(
-            np.concatenate([axis.bounds for axis in axes]) if axes else np.empty(0),
-            np.cumsum([0, *(len(axis.bounds) for axis in axes)], dtype=np.int64),
-            self.first[signal],
-            np.array([[axis.centre for axis in axes], [axis.scale for axis in axes]], np.float64),
-            signal,
-        )
+        bounds = np.concatenate([np.empty(0), *(axis.bounds for axis in axes)])
+        begin = np.cumsum([0, *(len(axis.bounds) for axis in axes)], dtype=np.int64)
+        units = np.array([[axis.centre for axis in axes], [axis.scale for axis in axes]], np.float64)
+        return bounds, begin, self.first[:-1][self.numeric], units
 
     @cached_property
     def hash(self) -> str:

@@ -25,7 +25,15 @@ def _compiled(signature: str) -> Callable[[Callable[P, R]], Callable[P, R]]:
 
     No fast maths: the same numbers on every machine.
     """
-    return cast("Callable[[Callable[P, R]], Callable[P, R]]", numba.njit(signature, cache=True, error_model="numpy"))
+
+    def compiled(loop: Callable[P, R]) -> Callable[P, R]:
+        try:
+            made = numba.njit(signature, cache=True, error_model="numpy")(loop)
+        except RuntimeError:  # nowhere to keep it: a file system that only lets itself be read
+            made = numba.njit(signature, error_model="numpy")(loop)
+        return cast("Callable[P, R]", made)
+
+    return compiled
 
 
 @_compiled("void(f8[:,::1], i8[:,::1], i8[::1], f8[::1], i8[::1], i8[::1], f8[:,::1], f8, f8, i8[::1], i8[:,::1])")

@@ -120,6 +120,8 @@ class Monitor:
         self.transitions: dict[tuple[str, str, str], int] = {}
         self.learning_bytes = 0
         self.sampled = False
+        self.ended: dict[Kind, list[tuple[Series, str]]] = {}
+        """What the settings ended while nobody ran, with the reason: told at the next close."""
         self.dirty: set[tuple[object, ...]] = set()
         self.stored_blocks: dict[tuple[str, Kind], set[tuple[int, int]]] = {}
         self.given = dict(given)
@@ -224,6 +226,10 @@ class Monitor:
 
     def close(self, clock: Clock, kind: Kind, out: Outcome) -> None:
         """Close every pane of this kind that no partition can add to, in event order."""
+        for series, reason in self.ended.pop(kind, []):
+            for finding in series.retire(self.closed_until.get(kind, 0), reason):
+                self._tell_one(series, finding, out)
+            self.dirty.add(("core",))
         progress, panes, partitions = self.progress[kind], self.open[kind], clock.kinds[kind]
         while panes:
             end = min(panes)
@@ -236,6 +242,11 @@ class Monitor:
             passed = progress.passed_at(clock, partitions, end)
             self._close(kind, end, panes.pop(end), passed + self.model.window.max_wait, out)
             progress.forget(end)
+
+    def end(self, series: Series, reason: str) -> None:
+        """What fires in this series is over, for a reason that no window tells."""
+        if series.firing():
+            self.ended.setdefault(series.kind, []).append((series, reason))
 
     def _close(self, kind: Kind, end: int, pane: OpenPane, deadline: int, out: Outcome) -> None:
         every = self.model.window.every

@@ -35,7 +35,9 @@ def notification(group: str, model: Model, version: str, kind: Kind, finding: Fi
     }
     if finding.type == "resolved":
         data["reason"] = finding.reason
-    identity = stable_id("ntf", group, model.name, version, kind, finding.rule, finding.end, kind_of)
+    # What ends for a reason of its own ends beside what the same window resolves.
+    apart = () if finding.reason in {"", "calm"} else (finding.reason,)
+    identity = stable_id("ntf", group, model.name, version, kind, finding.rule, finding.end, kind_of, *apart)
     return Action(
         kind_of, identity, finding.end, model.name, version, kind, finding.rule, severity, model.labels, data,
         dict(finding.explain),

@@ -118,24 +118,12 @@ class Counted:
         seconds = self.seconds[rows]
         if (seconds[1:] < seconds[:-1]).any():
             rows = rows[np.argsort(seconds, kind="stable")]
-        tables = self.grid.tables
         pane = Pane.empty(self.grid)
         pane.events = len(rows)
         moments = np.zeros((3, len(self.values)), np.int64)
-        self._kernel.tally(
-            self.values,
-            self.coded,
-            rows,
-            tables.bounds,
-            tables.bound,
-            tables.code,
-            tables.units,
-            CLIP,
-            FIXED,
-            pane.counts,
-            moments,
-        )
-        pane.moments[:, tables.signal] = moments
+        tables = self.grid.tables
+        self._kernel.tally(self.values, self.coded, rows, *tables, CLIP, FIXED, pane.counts, moments)
+        pane.moments[:, self.grid.numeric] = moments
         pieces = [self._slices(r, i, rows) for r, i in self.watched]
         if pieces:
             pane.slices = np.concatenate(pieces)
@@ -143,7 +131,7 @@ class Counted:
 
     def _slices(self, row: int, signal: int, rows: NDArray[np.int64]) -> Ints:
         out = np.empty((len(rows), 5), np.int64)
-        centre, scale = self.grid.tables.units[:, row]
+        centre, scale = self.grid.tables[3][:, row]
         used = self._kernel.slices(self.values[row], self.seconds, rows, signal, centre, scale, CLIP, FIXED, out)
         return out[:used]
 

@@ -21,6 +21,17 @@ from driftd.core.reference import Reference, Replay
 from driftd.core.series import Series
 
 SEPARATOR: Final = "\x1f"
+_KIND_AT: Final = {
+    "grid": 1,
+    "sampler": 1,
+    "sure": 1,
+    "apart": 1,
+    "learner": 2,
+    "reference": 2,
+    "series": 2,
+    "block": 2,
+}
+"""Where the name of a row has its kind."""
 
 
 def changes_of(monitor: Monitor) -> dict[str, object | None]:
@@ -55,7 +66,7 @@ def _row(monitor: Monitor, key: tuple[Any, ...]) -> object | None:  # noqa: PLR0
             part = pane.apart.get(tuple(rest)) if pane else None
             return _contribution(part) if part else None
         case ("grid", kind):
-            return monitor.grids[kind].plain()
+            return monitor.grids[kind].plain() if kind in monitor.births else None
         case ("sampler", kind):
             sampler = monitor.samplers.get(kind)
             return sampler.plain() if sampler else None
@@ -64,7 +75,7 @@ def _row(monitor: Monitor, key: tuple[Any, ...]) -> object | None:  # noqa: PLR0
             return learner.plain() if learner else None
         case ("reference", source, kind):
             found = monitor.references.get((source, kind))
-            return {"end": found[1], **reference_plain(found[0])} if found else None
+            return {"end": found[1], **reference_plain(found[0])} if found and source not in monitor.given else None
         case ("series", version, kind):
             series = monitor.series.get((version, kind))
             return series.plain() if series else None
@@ -84,6 +95,8 @@ def _core(monitor: Monitor) -> dict[str, object]:
         "retraining": {kind: retraining.plain() for kind, retraining in monitor.retraining.items()},
         "transitions": [[*key, n] for key, n in sorted(monitor.transitions.items())],
         "sampled": monitor.sampled,
+        "every": monitor.model.window.every,
+        "grids": {kind: grid.hash for kind, grid in monitor.grids.items()},
     }
 
 
@@ -115,8 +128,8 @@ def _block_changes(monitor: Monitor, version: str, kind: Kind) -> dict[str, obje
 
 
 def restore_monitor(monitor: Monitor, rows: Mapping[str, object]) -> None:
-    """Put a model's rows back into a fresh Monitor."""
-    split = sorted((tuple(key.split(SEPARATOR)), cast("Any", value)) for key, value in rows.items())
+    """Put a model's rows back into a fresh Monitor. What the settings have ended since is told at the next close."""
+    split = _carried(monitor, rows)
     _restore_core(monitor, cast("Any", rows["core"]))
     by_table: dict[str, list[tuple[tuple[str, ...], Any]]] = {}
     for key, value in split:
@@ -149,7 +162,48 @@ def restore_monitor(monitor: Monitor, rows: Mapping[str, object]) -> None:
         found = monitor.references.get((judged_by, key2[1])) if judged_by is not None else None
         series.reference = found[0] if found else None
         monitor.series[key2] = series
-        monitor.stored_blocks[key2] = set(series.windows.rows())
+        monitor.stored_blocks.setdefault(key2, set()).update(series.windows.rows())
+        monitor.end(series.without_rules(), "rule removed")
+
+
+def _carried(monitor: Monitor, rows: Mapping[str, object]) -> list[tuple[tuple[str, ...], Any]]:
+    """The rows that hold under the settings of now, in order; the others leave the store.
+
+    A kind whose grid is another (its reference file was built anew, or is no more, or is new) begins afresh. Where
+    `window.every` is another, what lies in open panes and windows ends, and new panes begin after the last one.
+    """
+    core = cast("Any", rows["core"])
+    split = sorted((tuple(key.split(SEPARATOR)), cast("Any", value)) for key, value in rows.items())
+    learned = {key[1] for key, _ in split if key[0] == "grid"}
+    afresh: set[Kind] = {
+        kind
+        for kind, known in core["grids"].items()
+        if (monitor.grids[kind].hash != known if kind in monitor.grids else kind not in learned)
+    }
+    every = monitor.model.window.every
+    kept = []
+    for key, value in split:
+        table, kind = key[0], cast("Kind", key[_KIND_AT.get(key[0], 0)])
+        unlearned = kind in monitor.grids and table in {"grid", "sampler"}
+        repaced = core["every"] != every and table in {"sure", "apart", "block"}
+        if kind not in afresh and not unlearned and not repaced:
+            kept.append((key, value))
+            continue
+        if table == "block":
+            monitor.stored_blocks.setdefault((key[1], kind), set()).add((int(key[3]), int(key[4])))
+        else:
+            monitor.dirty.add(key)
+        if table == "series":
+            ended = Series(monitor.group, monitor.model, key[1], kind, Grid([]))
+            ended.load({**value, "detectors": []}, {})
+            monitor.end(ended, "re-baselined")
+    if core["every"] != every:
+        core["closed_until"] = {kind: -(-end // every) * every for kind, end in core["closed_until"].items()}
+        monitor.dirty |= {key for key, _ in kept if key[0] == "series"}
+    for kind in afresh:
+        core["births"].pop(kind, None)
+        core["founders"][kind] = sorted(monitor.founders[kind])
+    return kept
 
 
 def _restore_core(monitor: Monitor, core: Mapping[str, Any]) -> None:

@@ -10,18 +10,15 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from datetime import datetime
 from types import NoneType
-from typing import Any, Final
+from typing import Any
 
 import msgspec
 
 from driftd.core.event import Kind
-from driftd.kafka.envelope import EPOCH, LATEST_MS, MILLISECOND, NativeReader
+from driftd.kafka.envelope import EPOCH, LATEST_MS, MILLISECOND, NOT_SO, NativeReader
 from driftd.kafka.features import KnownFeatures
 from driftd.kafka.grouping import Gathered
 from driftd.kafka.readers import Readers
-
-_NOT_SO: Final = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, TypeError)
-"""What the reader raises; TypeError for a record without a value."""
 
 
 class Alike:
@@ -37,7 +34,7 @@ class Alike:
         try:
             events = list(map(self._decode, got.run.values[chunk.start : chunk.stop]))
             rows = [astuple(event.features) for event in events]
-        except _NOT_SO:
+        except NOT_SO:
             return False
         first, n = events[0], len(events)
         same = (

@@ -23,6 +23,7 @@ from driftd.kafka.envelope import (
     EPOCH,
     LATEST_MS,
     MILLISECOND,
+    NOT_SO,
     Envelope,
     NativeReader,
     envelope_of,
@@ -31,14 +32,12 @@ from driftd.kafka.envelope import (
     parse_object,
 )
 from driftd.kafka.features import SignalType
-from driftd.kafka.grouping import Gathered, Group, Topic
-from driftd.kafka.mapping import TopicFormat, compile_mapping, format_of
+from driftd.kafka.grouping import Gathered, Group, Topic, topic_of
+from driftd.kafka.mapping import TopicFormat
 from driftd.kafka.readers import FeatureReader, LeftOut, Readers
 from driftd.kafka.reasons import Reason, Refused
 from driftd.kafka.signals import labels, predictions, seen, typed
 
-_NOT_SO: Final = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, TypeError)
-"""What the fast reader raises; TypeError for a record without a value."""
 _CHUNK: Final = 512
 """Records decoded at a time: their objects are taken apart while they are in the cache, and freed for the next."""
 _ENOUGH: Final = 256
@@ -116,9 +115,7 @@ class Decoder:
     def _topic(self, name: str) -> Topic:
         found = self._topics.get(name)
         if found is None:
-            form = format_of(self._formats, name)
-            mapping = None if form.mapping is None else compile_mapping(form.mapping, name)
-            found = self._topics[name] = Topic(form.kinds, mapping)
+            found = self._topics[name] = topic_of(self._formats, name)
         return found
 
     # -- envelopes ---------------------------------------------------------------------------------------------------
@@ -131,13 +128,13 @@ class Decoder:
         if not learned:
             try:
                 return list(map(fast, got.run.values[chunk.start : chunk.stop]))
-            except _NOT_SO:
+            except NOT_SO:
                 pass  # one by one, then
         for i, value in zip(chunk, got.run.values[chunk.start : chunk.stop], strict=True):
             event: Envelope | None
             try:
                 event = fast(value)
-            except _NOT_SO:
+            except NOT_SO:
                 event = self._exact_or_refused(got, i)
                 fast, learned = native.fast, native.learned
             else:

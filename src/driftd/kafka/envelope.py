@@ -30,6 +30,9 @@ _LONGEST_SHALLOW: Final = 100
 EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 MILLISECOND: Final = timedelta(milliseconds=1)
 
+NOT_SO: Final = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, TypeError)
+"""What a fast reader raises; TypeError for what is no bytes: no value, or what was read exactly before."""
+
 Aware = Annotated[datetime, msgspec.Meta(tz=True)]
 Tags = dict[str, str | int | float | bool | None]
 

@@ -18,7 +18,7 @@ from msgspec import Raw
 from numpy.typing import NDArray
 
 from driftd.core.event import ABSENT, BAD, NULL, Column, Mark
-from driftd.kafka.envelope import Envelope, nameable, sound
+from driftd.kafka.envelope import NOT_SO, Envelope, nameable, sound
 from driftd.kafka.strict import finite, is_text
 
 SignalType = Literal["numeric", "categorical"]
@@ -32,8 +32,6 @@ _BUILT_IN: Final = frozenset({"prediction", "class", "label", "error"})
 _RESERVED: Final = ("performance.", "feature.")
 _EXTRA_FEATURES: Final = 256
 """Features without a type that the fast reader learns for a model; with more distinct ones, rows are read exactly."""
-_NOT_SO: Final = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, TypeError)
-"""What a fast reader raises; TypeError for what is no bytes, having been read exactly before."""
 _TOO_BIG: Final = 2**1024 - 2**970
 """The least integer that rounds to no float64."""
 
@@ -89,7 +87,7 @@ class KnownFeatures:
             return None
         try:
             row = msgspec.structs.astuple(self._decode(raw))
-        except _NOT_SO:
+        except NOT_SO:
             return None
         if self._extras:
             extras = [raw for raw in row[len(self._names) :] if len(raw)]
@@ -110,7 +108,7 @@ class KnownFeatures:
             return None
         try:
             return [astuple(decode(raw)) for raw in raws]
-        except _NOT_SO:
+        except NOT_SO:
             return None
 
     def exact(self, features: Mapping[str, object] | None) -> Row:
@@ -180,14 +178,14 @@ class AnyFeatures:
             return {}
         try:
             return _scalars(raw)
-        except _NOT_SO:
+        except NOT_SO:
             return None
 
     def all_fast(self, raws: Iterable[Raw]) -> list[dict[str, object]] | None:
         """One row each, if all are right in every part; None otherwise."""
         try:
             return list(map(_scalars, raws))
-        except _NOT_SO:
+        except NOT_SO:
             return None
 
     def exact(self, features: Mapping[str, object] | None) -> dict[str, object]:

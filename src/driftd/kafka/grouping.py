@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -14,7 +15,7 @@ from driftd.core.event import KINDS, UNVERSIONED, Kind
 from driftd.kafka.block import RecordRun
 from driftd.kafka.envelope import Envelope
 from driftd.kafka.features import AnyColumns, KnownColumns, good_name
-from driftd.kafka.mapping import Compiled, is_backfill
+from driftd.kafka.mapping import Compiled, TopicFormat, compile_mapping, format_of, is_backfill
 from driftd.kafka.reasons import Reason, Refused
 
 _KINDS: Final[dict[str, Kind]] = {kind: kind for kind in KINDS}
@@ -26,6 +27,12 @@ class Topic:
 
     kinds: tuple[Kind, ...]
     mapping: Compiled | None
+
+
+def topic_of(formats: Mapping[str, TopicFormat], name: str) -> Topic:
+    """A topic by its format; see `mapping.topic_formats`."""
+    form = format_of(formats, name)
+    return Topic(form.kinds, None if form.mapping is None else compile_mapping(form.mapping, name))
 
 
 @dataclass(slots=True)
