@@ -11,10 +11,10 @@ from pathlib import Path
 import structlog
 from confluent_kafka import KafkaError, KafkaException
 
+from driftd.core.baseline import GivenReference
 from driftd.core.engine import Engine
 from driftd.core.event import KINDS, Discovered, Kind
 from driftd.core.fault import UserError
-from driftd.core.monitor import GivenReference
 from driftd.core.spec import SECOND, ReferenceFiles, Spec
 from driftd.deliver.heartbeat import Heartbeat
 from driftd.deliver.route import Route, Routes

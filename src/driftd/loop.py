@@ -95,7 +95,7 @@ class Loop:
     def run(self, stop: threading.Event) -> None:
         """Until `stop` is set. Raises UserError where going on would be wrong (mostly poison, a fatal broker error)."""
         compiled()  # before the first record, not while others of the group wait for a poll
-        self._teach({(name, kind) for name, m in self.engine.monitors.items() for kind in m.grids})
+        self._teach(self.engine.grids())
         next_commit = next_publish = time.monotonic()
         try:
             if self.opening is not None:
@@ -156,7 +156,7 @@ class Loop:
     def _teach(self, grids: set[tuple[str, Kind]]) -> None:
         """The decoder reads a model's signals by the types of its grid from now on."""
         for model, kind in sorted(grids):
-            self.decoder.learn_types(model, kind, self.engine.monitors[model].types(kind))
+            self.decoder.learn_types(model, kind, self.engine.types(model, kind))
 
     # -- commit ------------------------------------------------------------------------------------------------------
 

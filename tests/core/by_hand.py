@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
+from driftd.core.baseline import GivenReference
 from driftd.core.engine import Engine
 from driftd.core.event import Block, Column, Columns, Discovered, Kind, PartitionId, Stimulus
-from driftd.core.monitor import GivenReference, Outcome
+from driftd.core.monitor import Outcome
 from driftd.core.profile import profile
 from driftd.core.spec import MINUTE, SECOND, Learn, Limits, Model, ReferenceFiles, Spec, Window
 from tests.core.simulate import reference_of

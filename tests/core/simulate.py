@@ -14,6 +14,7 @@ from typing import Final
 
 import numpy as np
 
+from driftd.core.baseline import GivenReference
 from driftd.core.event import (
     ABSENT,
     NULL,
@@ -25,7 +26,6 @@ from driftd.core.event import (
     PartitionId,
 )
 from driftd.core.grid import Grid, categorical_axis, numeric_axis
-from driftd.core.monitor import GivenReference
 from driftd.core.pane import Counted, Pane
 from driftd.core.reference import Reference, even_parts
 from driftd.core.spec import (

@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 from river import drift
 
+from driftd.core.baseline import GivenReference
 from driftd.core.engine import Engine
 from driftd.core.event import Block, Columns, Discovered, PartitionId
 from driftd.core.grid import Grid, Numeric, numeric_axis
-from driftd.core.monitor import GivenReference
 from driftd.core.pane import FIXED, Counted
 from driftd.core.profile import profile
 from driftd.core.reference import Reference

@@ -133,13 +133,13 @@ def test_a_grid_is_born_and_a_kill_and_a_pause_come_before_its_reference_begins(
     """The reference begins with the birth of the grid, not with the first pane that is seen after it."""
     spec, given, engine = engine_of(replace(PLAIN, reference=Learn(duration=12 * MINUTE, min_samples=60)))
     rows: Rows = {}
-    while not engine.monitors["m"].grids:
+    while not engine.monitors["m"].baselines.grids:
         minute(engine, engine.counts[P].next_offset // 64, ["1"])
         store(rows, engine)
     shadow = put_back(spec, given, rows)
     for number in (8, 9, 14, 15, 16, 17):
         assert minute(shadow, number, ["1"]) == minute(engine, number, ["1"])
-    assert engine.monitors["m"].references
+    assert engine.monitors["m"].baselines.references
     assert shadow.view() == engine.view()
 
 
@@ -197,7 +197,7 @@ def test_a_retired_version_keeps_the_reference_of_its_file():
             assert shadow.view() == engine.view()
         store(rows, engine)
         shadow = put_back(spec, given, rows)
-        assert shadow.monitors["m"].references.keys() == engine.monitors["m"].references.keys()
+        assert shadow.monitors["m"].baselines.references.keys() == engine.monitors["m"].baselines.references.keys()
 
 
 def test_kinds_of_event_know_nothing_of_each_other():

@@ -482,7 +482,7 @@ def continued(directory: Path, monitoring: dict[str, object], runs: Sequence[Rec
         replay = Replay(made_of, {} if store.load_rows() else {runs[0].partition: ("prediction",)})
         engine = replay.engine
         engine.restore(store.load_rows())
-        replay._teach({(name, kind) for name, monitor in engine.monitors.items() for kind in monitor.grids})
+        replay._teach(engine.grids())
         told: list[dict[str, Any]] = []
         for run in runs:
             outcome = engine.apply(

@@ -44,7 +44,7 @@ class Replay:
         self.engine.apply(Discovered(kinds))
         self.refused: dict[str, int] = {}
         self.records = 0
-        self._teach({(name, kind) for name, monitor in self.engine.monitors.items() for kind in monitor.grids})
+        self._teach(self.engine.grids())
 
     def read(self, run: RecordRun) -> list[Action]:
         """One block."""
@@ -64,7 +64,7 @@ class Replay:
 
     def _teach(self, grids: set[tuple[str, Kind]]) -> None:
         for model, kind in sorted(grids):
-            self.decoder.learn_types(model, kind, self.engine.monitors[model].types(kind))
+            self.decoder.learn_types(model, kind, self.engine.types(model, kind))
 
 
 def main(

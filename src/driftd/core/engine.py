@@ -9,12 +9,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
+from driftd.core.baseline import GivenReference
 from driftd.core.clock import NEVER, Clock
 from driftd.core.event import KINDS, Discovered, Kind, Part, PartitionId, Profile, Stimulus, Tick
-from driftd.core.monitor import GivenReference, Monitor, Outcome
+from driftd.core.monitor import Monitor, Outcome
 from driftd.core.profile import Plan
 from driftd.core.record import SEPARATOR, changes_of, restore_monitor
-from driftd.core.spec import Spec
+from driftd.core.spec import SignalType, Spec
 from driftd.core.summary import Silent, silent_of, view_of, waiting_for
 from driftd.core.view import ModelView, PartitionView, View
 
@@ -137,6 +138,16 @@ class Engine:
             self.monitors[name] = monitor
             self.plans[name] = monitor.plan()
         return monitor
+
+    # -- what the decoder is told ------------------------------------------------------------------------------------
+
+    def grids(self) -> set[tuple[str, Kind]]:
+        """Every (model, kind) that has a grid."""
+        return {(name, kind) for name, monitor in self.monitors.items() for kind in monitor.baselines.grids}
+
+    def types(self, model: str, kind: Kind) -> dict[str, SignalType]:
+        """The signals on that grid, with their types."""
+        return self.monitors[model].baselines.types(kind)
 
     # -- edges of the log --------------------------------------------------------------------------------------------
 

@@ -14,20 +14,19 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from driftd.core.action import Action
+from driftd.core.baseline import Baselines, GivenReference, LearnedReference
 from driftd.core.clock import NEVER, Clock, Progress
 from driftd.core.event import KINDS, Columns, Kind, Part, PartitionId, Profile, Seen
 from driftd.core.finding import Finding
 from driftd.core.grid import Grid
-from driftd.core.learn import GridLearner, ReferenceLearner
 from driftd.core.notify import notification, retrain_request
 from driftd.core.openpane import Contribution, Cover, OpenPane
-from driftd.core.pane import Ints, Pane
+from driftd.core.pane import Pane
 from driftd.core.profile import Plan
-from driftd.core.reference import PARTS, Reference
 from driftd.core.retrain import Retraining
 from driftd.core.sample import row_hashes
 from driftd.core.series import Series
-from driftd.core.spec import Learn, Limits, Model, SignalType
+from driftd.core.spec import Limits, Model
 
 THINNED = 16
 """Over the learning memory one event in so many is kept, chosen by the hash of its offset."""
@@ -58,18 +57,6 @@ class ClosedPane:
         return Pane.unpack(body[4 : 4 + size]), {p: (low, high) for p, (low, high) in cover.items()}
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class LearnedReference:
-    """A reference that is complete; `version` "": the model's own. `parts` int64[P, codes], for the disk."""
-
-    model: str
-    version: str
-    kind: Kind
-    reference: Reference
-    end: int
-    parts: Ints
-
-
 @dataclass(slots=True)
 class Outcome:
     """What came out of one stimulus, in order."""
@@ -78,14 +65,6 @@ class Outcome:
     actions: list[Action] = field(default_factory=list)
     grids: list[tuple[str, Kind, Grid]] = field(default_factory=list)
     references: list[LearnedReference] = field(default_factory=list)
-
-
-@dataclass(frozen=True, slots=True)
-class GivenReference:
-    """A reference from a file. `version` names the version it was built for, "" if none was."""
-
-    version: str
-    reference: Reference
 
 
 @dataclass(slots=True)
@@ -105,12 +84,6 @@ class Monitor:
         self.progress = {kind: Progress(window.every, window.allowed_lateness, window.max_wait) for kind in KINDS}
         self.open: dict[Kind, dict[int, OpenPane]] = {kind: {} for kind in KINDS}
         self.closed_until: dict[Kind, int] = {}
-        self.grids: dict[Kind, Grid] = {}
-        self.births: dict[Kind, int] = {}
-        self.samplers: dict[Kind, GridLearner] = {}
-        self.references: dict[tuple[str, Kind], tuple[Reference, int]] = {}
-        self.learners: dict[tuple[str, Kind], ReferenceLearner] = {}
-        self.founders: dict[Kind, set[str]] = {kind: set() for kind in KINDS}
         self.series: dict[tuple[str, Kind], Series] = {}
         self.totals: dict[tuple[str, Kind], Totals] = {}
         self.newest: dict[Kind, dict[str, int]] = {kind: {} for kind in KINDS}
@@ -124,50 +97,20 @@ class Monitor:
         """What the settings ended while nobody ran, with the reason: told at the next close."""
         self.dirty: set[tuple[object, ...]] = set()
         self.stored_blocks: dict[tuple[str, Kind], set[tuple[int, int]]] = {}
-        self.given = dict(given)
-        for version, one in given.items():
-            self._give(version, one)
-
-    def _give(self, version: str, given: GivenReference) -> None:
-        for kind in KINDS:
-            names = [n for n in given.reference.grid.names if self.model.source_of(n) == kind]
-            chosen = given.reference.select(names)
-            self.grids.setdefault(kind, chosen.grid)
-            self.references[version, kind] = (chosen, -NEVER)
-            if version == "" and given.version:
-                self.founders[kind].add(given.version)
+        self.baselines = Baselines(model, limits, given, self.dirty)
 
     # -- the map's side ----------------------------------------------------------------------------------------------
 
-    @property
-    def split(self) -> int:
-        """Into how many slices a pane is cut while a reference is learned, so that it has enough parts to replay."""
-        learn = self.model.reference if isinstance(self.model.reference, Learn) else Learn()
-        wanted = -(-PARTS * self.model.window.every // max(learn.duration, 1))
-        return next(d for d in range(min(max(wanted, 1), 16), 0, -1) if self.model.window.every % d == 0)
-
     def plan(self) -> Plan:
         """What the map must know of this model now."""
-        learning = frozenset(
-            kind
-            for kind in KINDS
-            if self.model.on_new_version == "learn"
-            or ("", kind) not in self.references
-            or any(k == kind for _, k in self.learners)
-        )
         return Plan(
             self.model.window.every,
             self.model.window.max_ahead,
-            dict(self.grids),
+            dict(self.baselines.grids),
             self.model.watched(),
-            self.split,
-            learning,
+            self.baselines.slices,
+            self.baselines.learning(),
         )
-
-    def types(self, kind: Kind) -> dict[str, SignalType]:
-        """The signals of this kind that are counted, with their types, once there is a grid."""
-        grid = self.grids[kind]
-        return {name: "numeric" if grid.numeric[i] else "categorical" for i, name in enumerate(grid.names)}
 
     # -- add ---------------------------------------------------------------------------------------------------------
 
@@ -250,8 +193,8 @@ class Monitor:
 
     def _close(self, kind: Kind, end: int, pane: OpenPane, deadline: int, out: Outcome) -> None:
         every = self.model.window.every
-        step = every // self.split if kind in self.plan().learning else every
-        grid = self.grids.get(kind)
+        step = every // self.baselines.slices if kind in self.baselines.learning() else every
+        grid = self.baselines.grids.get(kind)
         merged, covers, columns, late = pane.merged(grid, deadline, self.model.watched(), step)
         for key in pane.sure:
             self.dirty.add(("sure", kind, end, *key))
@@ -266,32 +209,13 @@ class Monitor:
         for version in sorted({*merged, *(c.version for c in columns)}):
             self.newest[kind][version] = end
         if grid is None:
-            self._sample(kind, end, columns, out)
+            sampled = ((c.partition, c.body) for c in columns if isinstance(c.body, Columns))
+            grid = self.baselines.sample(kind, end, sampled)
+            if grid is not None:
+                out.grids.append((self.model.name, kind, grid))
         else:
             self._count(kind, end, grid, merged, covers, out)
         self._bound_versions(kind, end, out)
-
-    def _sample(self, kind: Kind, end: int, columns: list[Contribution], out: Outcome) -> None:
-        sampler = self.samplers.setdefault(kind, GridLearner(self.limits.signals))
-        for contribution in columns:
-            self.founders[kind].add(contribution.version)
-            assert isinstance(contribution.body, Columns)
-            sampler.feed(contribution.partition, self._watched_columns(contribution.body))
-        self.dirty.add(("sampler", kind))
-        learn = self.model.reference if isinstance(self.model.reference, Learn) else Learn()
-        if sampler.events < learn.min_samples:
-            return
-        types = {name: said.type for name, said in self.model.signals.items() if said.type is not None}
-        grid = self.grids[kind] = sampler.grid(types, self.limits.categories)
-        self.births[kind] = end
-        del self.samplers[kind]
-        self.dirty.add(("grid", kind))
-        out.grids.append((self.model.name, kind, grid))
-
-    def _watched_columns(self, events: Columns) -> Columns:
-        """Only the signals whose declared source is this kind: no signal is counted twice."""
-        columns = {n: c for n, c in events.columns.items() if self.model.source_of(n) == events.kind}
-        return Columns(events.model, events.version, events.kind, events.time, events.offset, columns)
 
     def _count(
         self,
@@ -310,53 +234,25 @@ class Monitor:
                 total.add(piece)
             out.panes.append(ClosedPane(self.model.name, version, kind, end - every, end, total, covers[version]))
             series = self._series(version, kind, grid)
-            source = self.source_of(version, kind)
-            if source == "" and (("", kind) not in self.references or not self.founders[kind]):
-                # It takes part in what the model learns, or it is the first seen of a file that names no version.
-                self.founders[kind].add(version)
             self.dirty.add(("series", version, kind))
+            self.baselines.found(version, kind)
+            source = self.baselines.source_of(version, kind)
             if source is None:
                 continue
-            found = self.references.get((source, kind))
-            if found is None:
-                slots = learned.setdefault(source, {})
-                for start, piece in pieces:
-                    if start in slots:
-                        slots[start].add(piece)
-                    else:
-                        slots[start] = piece
+            series.reference = self.baselines.of(version, kind)
+            if series.reference is not None:
+                self._tell(series, end, total, out)
                 continue
-            series.reference = found[0]
-            self._tell(series, end, total, out)
+            slots = learned.setdefault(source, {})
+            for start, piece in pieces:
+                if start in slots:
+                    slots[start].add(piece)
+                else:
+                    slots[start] = piece
         for source, slots in sorted(learned.items()):
-            self._learn(source, kind, end, grid, slots, out)
-
-    def source_of(self, version: str, kind: Kind) -> str | None:
-        """Whose reference a version is judged against: its own, "" for the model's; None while it is held."""
-        if (version, kind) in self.references or (version, kind) in self.learners:
-            return version
-        policy, founders = self.model.on_new_version, self.founders[kind]
-        if ("", kind) not in self.references or policy == "inherit" or version in founders or not founders:
-            return ""
-        return version if policy == "learn" else None
-
-    def _learn(self, source: str, kind: Kind, end: int, grid: Grid, slots: Mapping[int, Pane], out: Outcome) -> None:
-        learn = self.model.reference if isinstance(self.model.reference, Learn) else Learn()
-        learner = self.learners.get((source, kind))
-        if learner is None:
-            start = (
-                self.births.get(kind, end - self.model.window.every) if source == "" else end - self.model.window.every
-            )
-            learner = self.learners[source, kind] = ReferenceLearner(grid, start)
-        learner.add(slots[start] for start in sorted(slots))
-        self.dirty.add(("learner", source, kind))
-        if end < learner.start + learn.duration or learner.events < learn.min_samples:
-            return
-        reference, parts = learner.reference()
-        del self.learners[source, kind]
-        self.references[source, kind] = (reference, end)
-        self.dirty.add(("reference", source, kind))
-        out.references.append(LearnedReference(self.model.name, source, kind, reference, end, parts))
+            reference = self.baselines.learn(source, kind, end, slots)
+            if reference is not None:
+                out.references.append(reference)
 
     def _series(self, version: str, kind: Kind, grid: Grid) -> Series:
         series = self.series.get((version, kind))
@@ -376,10 +272,8 @@ class Monitor:
                 for finding in series.retire(end, "retired"):
                     self._tell_one(series, finding, out)
             self.totals.pop((version, kind), None)
-            self.learners.pop((version, kind), None)
-            if version not in self.given:
-                self.references.pop((version, kind), None)
-            self.dirty |= {("series", version, kind), ("reference", version, kind), ("learner", version, kind)}
+            self.baselines.retire(version, kind)
+            self.dirty.add(("series", version, kind))
 
     # -- tell --------------------------------------------------------------------------------------------------------
 

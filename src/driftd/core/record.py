@@ -66,16 +66,20 @@ def _row(monitor: Monitor, key: tuple[Any, ...]) -> object | None:  # noqa: PLR0
             part = pane.apart.get(tuple(rest)) if pane else None
             return _contribution(part) if part else None
         case ("grid", kind):
-            return monitor.grids[kind].plain() if kind in monitor.births else None
+            return monitor.baselines.grids[kind].plain() if kind in monitor.baselines.births else None
         case ("sampler", kind):
-            sampler = monitor.samplers.get(kind)
+            sampler = monitor.baselines.samplers.get(kind)
             return sampler.plain() if sampler else None
         case ("learner", source, kind):
-            learner = monitor.learners.get((source, kind))
+            learner = monitor.baselines.learners.get((source, kind))
             return learner.plain() if learner else None
         case ("reference", source, kind):
-            found = monitor.references.get((source, kind))
-            return {"end": found[1], **reference_plain(found[0])} if found and source not in monitor.given else None
+            found = monitor.baselines.references.get((source, kind))
+            return (
+                {"end": found[1], **reference_plain(found[0])}
+                if found and source not in monitor.baselines.given
+                else None
+            )
         case ("series", version, kind):
             series = monitor.series.get((version, kind))
             return series.plain() if series else None
@@ -86,8 +90,8 @@ def _core(monitor: Monitor) -> dict[str, object]:
     return {
         "progress": {kind: progress.plain() for kind, progress in monitor.progress.items()},
         "closed_until": monitor.closed_until,
-        "births": monitor.births,
-        "founders": {kind: sorted(founders) for kind, founders in monitor.founders.items()},
+        "births": monitor.baselines.births,
+        "founders": {kind: sorted(founders) for kind, founders in monitor.baselines.founders.items()},
         "totals": [[version, kind, t.events, t.late] for (version, kind), t in sorted(monitor.totals.items())],
         "newest": {kind: dict(sorted(newest.items())) for kind, newest in monitor.newest.items()},
         "backfill": monitor.backfill,
@@ -96,7 +100,7 @@ def _core(monitor: Monitor) -> dict[str, object]:
         "transitions": [[*key, n] for key, n in sorted(monitor.transitions.items())],
         "sampled": monitor.sampled,
         "every": monitor.model.window.every,
-        "grids": {kind: grid.hash for kind, grid in monitor.grids.items()},
+        "grids": {kind: grid.hash for kind, grid in monitor.baselines.grids.items()},
     }
 
 
@@ -135,16 +139,16 @@ def restore_monitor(monitor: Monitor, rows: Mapping[str, object]) -> None:
     for key, value in split:
         by_table.setdefault(key[0], []).append((key[1:], value))
     for (kind,), plain in by_table.get("grid", []):
-        monitor.grids[cast("Kind", kind)] = Grid.from_plain(plain)
+        monitor.baselines.grids[cast("Kind", kind)] = Grid.from_plain(plain)
     for (kind,), plain in by_table.get("sampler", []):
-        sampler = monitor.samplers[cast("Kind", kind)] = GridLearner(monitor.limits.signals)
+        sampler = monitor.baselines.samplers[cast("Kind", kind)] = GridLearner(monitor.limits.signals)
         sampler.load(plain)
     for (source, kind), plain in by_table.get("learner", []):
-        grid = monitor.grids[cast("Kind", kind)]
-        monitor.learners[source, cast("Kind", kind)] = ReferenceLearner.from_plain(grid, plain)
+        grid = monitor.baselines.grids[cast("Kind", kind)]
+        monitor.baselines.learners[source, cast("Kind", kind)] = ReferenceLearner.from_plain(grid, plain)
     for (source, kind), plain in by_table.get("reference", []):
-        reference = reference_from_plain(monitor.grids[cast("Kind", kind)], plain)
-        monitor.references[source, cast("Kind", kind)] = (reference, plain["end"])
+        reference = reference_from_plain(monitor.baselines.grids[cast("Kind", kind)], plain)
+        monitor.baselines.references[source, cast("Kind", kind)] = (reference, plain["end"])
     for (kind, end, version, start), plain in by_table.get("sure", []):
         pane = monitor.open[cast("Kind", kind)].setdefault(int(end), OpenPane())
         cover = {p: (low, high) for p, (low, high) in plain["cover"].items()}
@@ -156,11 +160,9 @@ def restore_monitor(monitor: Monitor, rows: Mapping[str, object]) -> None:
         blocks.setdefault((version, cast("Kind", kind)), {})[int(level), int(end)] = (plain[0], plain[1])
     for (version, kind), plain in by_table.get("series", []):
         key2 = (version, cast("Kind", kind))
-        series = Series(monitor.group, monitor.model, version, key2[1], monitor.grids[key2[1]])
+        series = Series(monitor.group, monitor.model, version, key2[1], monitor.baselines.grids[key2[1]])
         series.load(plain, blocks.get(key2, {}))
-        judged_by = monitor.source_of(version, key2[1])
-        found = monitor.references.get((judged_by, key2[1])) if judged_by is not None else None
-        series.reference = found[0] if found else None
+        series.reference = monitor.baselines.of(*key2)
         monitor.series[key2] = series
         monitor.stored_blocks.setdefault(key2, set()).update(series.windows.rows())
         monitor.end(series.without_rules(), "rule removed")
@@ -178,13 +180,13 @@ def _carried(monitor: Monitor, rows: Mapping[str, object]) -> list[tuple[tuple[s
     afresh: set[Kind] = {
         kind
         for kind, known in core["grids"].items()
-        if (monitor.grids[kind].hash != known if kind in monitor.grids else kind not in learned)
+        if (monitor.baselines.grids[kind].hash != known if kind in monitor.baselines.grids else kind not in learned)
     }
     every = monitor.model.window.every
     kept = []
     for key, value in split:
         table, kind = key[0], cast("Kind", key[_KIND_AT.get(key[0], 0)])
-        unlearned = kind in monitor.grids and table in {"grid", "sampler"}
+        unlearned = kind in monitor.baselines.grids and table in {"grid", "sampler"}
         repaced = core["every"] != every and table in {"sure", "apart", "block"}
         if kind not in afresh and not unlearned and not repaced:
             kept.append((key, value))
@@ -202,7 +204,7 @@ def _carried(monitor: Monitor, rows: Mapping[str, object]) -> list[tuple[tuple[s
         monitor.dirty |= {key for key, _ in kept if key[0] == "series"}
     for kind in afresh:
         core["births"].pop(kind, None)
-        core["founders"][kind] = sorted(monitor.founders[kind])
+        core["founders"][kind] = sorted(monitor.baselines.founders[kind])
     return kept
 
 
@@ -210,8 +212,8 @@ def _restore_core(monitor: Monitor, core: Mapping[str, Any]) -> None:
     for kind, plain in core["progress"].items():
         monitor.progress[kind].load(plain)
     monitor.closed_until = dict(core["closed_until"])
-    monitor.births = dict(core["births"])
-    monitor.founders = {kind: set(founders) for kind, founders in core["founders"].items()}
+    monitor.baselines.births = dict(core["births"])
+    monitor.baselines.founders = {kind: set(founders) for kind, founders in core["founders"].items()}
     monitor.totals = {(version, kind): Totals(events, late) for version, kind, events, late in core["totals"]}
     monitor.newest = {kind: dict(newest) for kind, newest in core["newest"].items()}
     monitor.backfill, monitor.retired, monitor.sampled = core["backfill"], core["retired"], core["sampled"]

@@ -60,7 +60,7 @@ def waiting_for(monitor: Monitor, clock: Clock) -> tuple[str, ...]:
 def _series(monitor: Monitor, version: str, kind: Kind, *, silent: bool) -> SeriesView:
     totals = monitor.totals[version, kind]
     series = monitor.series.get((version, kind))
-    grid = monitor.grids.get(kind)
+    grid = monitor.baselines.grids.get(kind)
     state, events = _reference(monitor, version, kind)
     span = series.span if series else None
     return SeriesView(
@@ -92,11 +92,11 @@ def _unknown(view: StatisticView) -> StatisticView:
 
 
 def _reference(monitor: Monitor, version: str, kind: Kind) -> tuple[ReferenceState, int]:
-    source = monitor.source_of(version, kind)
+    source = monitor.baselines.source_of(version, kind)
     if source is None:
         return "held", 0
-    found = monitor.references.get((source, kind))
+    found = monitor.baselines.references.get((source, kind))
     if found is not None:
         return "ready", found[0].events
-    learner = monitor.learners.get((source, kind))
+    learner = monitor.baselines.learners.get((source, kind))
     return "learning", learner.events if learner else 0
