@@ -23,7 +23,7 @@ from driftd.deliver.webhook import Webhook
 from driftd.files import reference_file
 from driftd.http.published import Published
 from driftd.http.server import HttpServer
-from driftd.kafka.dead_letters import DeadLetters
+from driftd.kafka.dead_letters import DeadLetters, PoisonGuard
 from driftd.kafka.decode import Decoder
 from driftd.kafka.mapping import FIELDS, TopicFormat, TopicMapping, kinds_of, topic_formats
 from driftd.kafka.mapping import Source as Found
@@ -123,7 +123,8 @@ class Daemon:
             receivers_for=routes.receivers_for,
             wake=sender.wake,
             receiver_views=sender.views,
-            outbox_full=outbox.full,
+            outbox_full=lambda: outbox.full(settings.state.outbox_limit),
+            guard=PoisonGuard(settings.kafka.dead_letters.halt_share),
             pace=Pace(
                 settings.state.commit_every / SECOND,
                 settings.notify_max_age,

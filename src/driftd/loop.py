@@ -74,6 +74,7 @@ class Loop:
         wake: Callable[[], None],
         receiver_views: Callable[[], Sequence[ReceiverView]],
         outbox_full: Callable[[], bool],
+        guard: PoisonGuard,
         pace: Pace,
         opening: Discovered | None = None,
         clock: Callable[[], float] = time.time,
@@ -82,8 +83,7 @@ class Loop:
         self.dead_letters, self.published, self.pace = dead_letters, published, pace
         self.receivers_for, self.wake = receivers_for, wake
         self.receiver_views, self.outbox_full = receiver_views, outbox_full
-        self.clock, self.opening = clock, opening
-        self.guard = PoisonGuard()
+        self.clock, self.opening, self.guard = clock, opening, guard
         self.pending = Pending()
         self.paused: frozenset[PartitionId] = frozenset()
         self.runtime = Runtime()
@@ -182,6 +182,7 @@ class Loop:
         self._timed(time.monotonic() - began)
         if pending.actions:
             self.wake()
+            self._hold_back()  # not at the next turn: a catch-up would overfill the outbox by what a second brings
         if pending.positions:
             self.source.commit(pending.positions)
         for action in pending.actions:

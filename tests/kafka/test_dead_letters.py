@@ -140,7 +140,7 @@ def test_without_a_topic_refused_records_are_only_counted_elsewhere():
 
 
 def test_a_partition_that_is_mostly_poison_halts_and_says_where_and_how_much():
-    guard = PoisonGuard()
+    guard = PoisonGuard(0.5)
     other = PartitionId("events", 4)
     assert guard.check(SOURCE, 999, 999) is None  # too few to say
     assert guard.check(other, 5_000, 0) is None
@@ -151,16 +151,25 @@ def test_a_partition_that_is_mostly_poison_halts_and_says_where_and_how_much():
 
 
 def test_half_is_not_most():
-    guard = PoisonGuard()
+    guard = PoisonGuard(0.5)
     assert guard.check(SOURCE, 1_000, 500) is None
     assert guard.check(SOURCE, 1_000, 501) is not None
 
 
 def test_only_the_last_records_count():
-    guard = PoisonGuard()
+    guard = PoisonGuard(0.5)
     for _ in range(1_000):
         assert guard.check(SOURCE, 8_192, 0) is None
     for _ in range(7):
         assert guard.check(SOURCE, 100, 100) is None
     assert guard.check(SOURCE, 8_192, 4_000) is None
     assert guard.check(SOURCE, 1_000, 1_000) is not None
+
+
+def test_the_person_says_how_much_is_too_much():
+    strict, never = PoisonGuard(0.01), PoisonGuard(None)
+    assert strict.check(SOURCE, 1_000, 10) is None
+    why = strict.check(SOURCE, 1_000, 11)
+    assert why is not None
+    assert "kafka.dead_letters.halt_share (now 0.01)" in why
+    assert never.check(SOURCE, 100_000, 100_000) is None

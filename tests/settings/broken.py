@@ -127,6 +127,17 @@ IN_ONE_KEY = [
         "true or false",
         "true or false",
     ),
+    Broken(
+        "a share of more than all",
+        "kafka: {dead_letters: {halt_share: 1.5}}\n",
+        1,
+        "kafka.dead_letters.halt_share",
+        "must be less than 1, got 1.5",
+        "within the bounds",
+    ),
+    Broken(
+        "no outbox", "state: {outbox_limit: 0}\n", 1, "state.outbox_limit", "at least 1, got 0", "within the bounds"
+    ),
     Broken("start", "kafka: {start: newest}\n", 1, "kafka.start", "'newest' is not known here", "'latest', 'earliest'"),
     Broken(
         "address", "kafka: {bootstrap_servers: 'a:b:c'}\n", 1, "kafka.bootstrap_servers", "not an address", "host:port"

@@ -171,16 +171,18 @@ def _create(client: Mapping[str, Any], topic: str) -> None:
 class PoisonGuard:
     """A partition that is mostly poison is somebody's mistake: it halts loudly, and does not drain into dead letters.
 
-    `share`: of the last `least` records or more, so many may be refused.
+    `share`: of the last `least` records or more, so many may be refused; None: all of them.
     """
 
-    def __init__(self, share: float = 0.5, least: int = 1_000) -> None:
+    def __init__(self, share: float | None, least: int = 1_000) -> None:
         self.share, self.least = share, least
         self._recent: dict[PartitionId, deque[tuple[int, int]]] = {}
         """(records, refused) of each newest block."""
 
     def check(self, partition: PartitionId, records: int, refused: int) -> str | None:
-        """Take a block in; why the partition must halt, or None."""
+        """Take a block in; why the partition must halt and what to do about it, or None."""
+        if self.share is None:
+            return None
         blocks = self._recent.setdefault(partition, deque())
         blocks.append((records, refused))
         total = sum(n for n, _ in blocks)
@@ -191,5 +193,6 @@ class PoisonGuard:
             return None
         return (
             f"{partition}: {bad} of the last {total} records cannot be counted ({bad / total:.0%}); look at the dead "
-            "letters' driftd.reason, mend kafka.mapping or the producer, and start again"
+            "letters' driftd.reason, mend kafka.mapping or the producer, and start again; or, to go on past them, set "
+            f"kafka.dead_letters.halt_share (now {self.share:g}) to null"
         )

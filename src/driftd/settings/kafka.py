@@ -103,10 +103,14 @@ class Topics(Section):
 
 
 class DeadLetters(Section):
-    """Where records go that cannot be decoded. `topic` None: they are counted and dropped."""
+    """Where records go that cannot be decoded. `topic` None: they are counted and dropped.
+
+    `halt_share`: of a partition's last records; where more than that are refused, driftd halts. None: it never does.
+    """
 
     topic: Topic | None = "driftd.dead-letters"
     payload: bool = True
+    halt_share: Annotated[float, Field(gt=0, lt=1)] | None = 0.5
 
 
 class Whence(Section):

@@ -31,11 +31,15 @@ def _listen(text: str) -> str:
 
 
 class State(Section):
-    """Where memory lies, how often it is made durable, how long closed panes are kept for `explain`."""
+    """Where memory lies, how often it is made durable, how long closed panes are kept for `explain`.
+
+    `outbox_limit`: deliveries that may wait, over all receivers; then reading is paused.
+    """
 
     directory: FilePath = Path("/var/lib/driftd")
     commit_every: Span = 10 * SECOND
     keep_panes: Span = 14 * DAY
+    outbox_limit: Positive = 10_000
 
 
 class Http(Section):

@@ -28,7 +28,6 @@ from driftd.store.schema import check
 
 KEEP_SENT: Final = 1_000
 """Rows that were sent and are kept for a person to look at, a receiver."""
-FULL_AT: Final = 10_000
 CLOCK_STEP_S: Final = 7_200.0
 """No wait is this long: a `not_before` further away was written under a clock that has been set back since.
 """
@@ -151,7 +150,7 @@ class Outbox:
                 depth[receiver] = (depth.get(receiver, (0, 0))[0], count)
         return depth
 
-    def full(self, limit: int = FULL_AT) -> bool:
+    def full(self, limit: int) -> bool:
         """Whether so many wait, over all receivers, that nothing more must be read until some have gone."""
         select = "SELECT count(*) FROM (SELECT 1 FROM delivery WHERE state = 'waiting' LIMIT ?)"
         with self._use() as connection:
