@@ -29,7 +29,7 @@ demo: install ## watch driftd find a drift, in about a minute
 	$(BIN)/driftd demo
 
 test: install ## run the tests
-	$(BIN)/python -m pytest -q -m 'not chaos_long'
+	$(BIN)/python -m pytest -q -n auto --maxprocesses 4 --dist loadfile -m 'not chaos_long'
 
 lint: install ## check style, types and the floors of the design
 	$(BIN)/ruff check .

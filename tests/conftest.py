@@ -7,11 +7,13 @@ from pathlib import Path
 from typing import NoReturn
 
 import pytest
+from xdist.workermanage import WorkerController
 
 from tests.broker import ROOT, LocalKafka, why_not_local
 from tests.kafka_fixture import Kafka, Topics, open_kafka
 
-KAFKA = pytest.StashKey[Kafka]()
+KAFKA = pytest.StashKey[set[str]]()
+"""What Kafka was used. Of a worker of several, its end tells."""
 
 
 def lacks(what: str) -> NoReturn:
@@ -25,7 +27,7 @@ def lacks(what: str) -> NoReturn:
 def kafka(request: pytest.FixtureRequest) -> Iterator[Kafka]:
     """A Kafka, real if one can be had; which one is printed at the end of the run."""
     with open_kafka() as kafka:
-        request.config.stash[KAFKA] = kafka
+        request.config.stash[KAFKA].add(kafka.describe)
         if os.environ.get("CI") == "true" and not kafka.real:
             lacks(f"CI needs a real Kafka, but this is {kafka.describe}")
         yield kafka
@@ -70,6 +72,23 @@ def shared_data() -> Path:
     return folder
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    used: set[str] = set()
+    config.stash[KAFKA] = used
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    if hasattr(session.config, "workeroutput"):
+        used: set[str] = session.config.stash[KAFKA]
+        session.config.workeroutput["kafka"] = sorted(used)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: WorkerController) -> None:
+    node.config.stash[KAFKA].update(getattr(node, "workeroutput", {}).get("kafka", []))
+
+
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
-    if used := config.stash.get(KAFKA, None):
-        terminalreporter.write_line(f"Kafka: {used.describe}")
+    used: set[str] = config.stash[KAFKA]
+    for one in sorted(used):
+        terminalreporter.write_line(f"Kafka: {one}")
