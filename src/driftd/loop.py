@@ -14,6 +14,7 @@ from dataclasses import dataclass, field, replace
 import structlog
 
 from driftd.core.action import Action
+from driftd.core.clock import NEVER
 from driftd.core.engine import Engine
 from driftd.core.event import Block, Discovered, Kind, PartitionId, Tick
 from driftd.core.fault import UserError
@@ -175,6 +176,7 @@ class Loop:
                 positions=pending.positions,
                 panes=pending.panes,
                 actions=[(self._told_by(a), self.receivers_for(a), a.timestamp < oldest_told) for a in pending.actions],
+                caught_up=self._caught_up(oldest_told),
                 inputs=pending.inputs,
                 prune_panes_before=newest - self.pace.keep_panes if newest is not None else None,
             )
@@ -194,6 +196,11 @@ class Loop:
                 version=action.version,
                 rule=action.rule,
             )
+
+    def _caught_up(self, oldest_told: float) -> bool:
+        """Of every partition all was read, or what is read there now is worth telling alone."""
+        arrivals = self.engine.clock.arrivals
+        return all(n == 0 or arrivals.get(p, -NEVER) >= oldest_told for p, n in self.source.lag().items())
 
     def _told_by(self, action: Action) -> Action:
         """All that stands behind it was stamped before `read_until`: so far must be read again to see it again."""
@@ -231,6 +238,7 @@ class Loop:
                 _log.warning("not_ready", reasons=unready)
             else:
                 _log.info("ready", partitions=len(lag))
+        unknown, dropped = self.decoder.left_out(self.engine.monitors)
         self.published.view = self.engine.view()
         self.published.runtime = Runtime(
             unready=tuple(unready),
@@ -240,6 +248,9 @@ class Loop:
             ticks=self.ticks,
             bytes_read=self.bytes_read,
             dead_letters=self.dead_letters.sent,
+            lost=self.source.lost,
+            unknown_features=unknown,
+            dropped_features=dropped,
             commits=sum(self.commits),
             commit_seconds=self.commit_seconds,
             commit_buckets=tuple(cumulative),

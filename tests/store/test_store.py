@@ -17,7 +17,7 @@ from driftd.store.commit import Commit, PaneRow
 from driftd.store.database import FILE, LOCK_FILE, StoreError
 from driftd.store.outbox import Outbox
 from driftd.store.reader import Reader
-from driftd.store.store import KEEP_INPUTS, Store
+from driftd.store.store import HOLD_S, KEEP_INPUTS, Store
 from tests.store.examples import FIRST, action, nth_commit, owed
 
 ROOT = Path(__file__).parents[2]
@@ -209,6 +209,59 @@ def test_old_transitions_are_recorded_and_told_in_one_summary_a_receiver(store, 
     assert set(ops.subjects) == {f"alert {i}" for i in range(7)} | {"a"}
     assert ops.number < owed_now["ops", "driftd.alert.firing"].number
     assert owed_now["chat", "driftd.transitions.summary"].id != ops.id
+
+
+def summaries(directory: Path) -> dict[str, list[list[str]]]:
+    """The ids that each summary tells of, by receiver."""
+    told: dict[str, list[list[str]]] = {}
+    with Outbox(directory) as outbox:
+        for entry in outbox.entries("waiting"):
+            if entry.delivery.type == "driftd.transitions.summary":
+                told.setdefault(entry.delivery.receiver, []).append(json.loads(entry.delivery.body)["data"]["ids"])
+    return told
+
+
+def catching_up(*numbers: int, receivers: tuple[str, ...] = ("ops",), old: bool = True) -> Commit:
+    return Commit(actions=[(action(i), receivers, old) for i in numbers], caught_up=False)
+
+
+def test_a_long_catch_up_is_one_summary_and_no_crash_forgets_it(tmp_path):
+    with Store.open(tmp_path, group="driftd") as store:
+        store.commit(catching_up(1, 2, receivers=("ops", "chat")))
+        store.commit(catching_up(2, 3))
+        assert summaries(tmp_path) == {}
+    with Store.open(tmp_path, group="driftd") as store:
+        store.commit(catching_up(4, receivers=("chat",)))
+        assert summaries(tmp_path) == {}
+        for _ in range(2):
+            store.commit(Commit(caught_up=True))
+    ids = [action(i).id for i in range(5)]
+    assert summaries(tmp_path) == {"ops": [[ids[1], ids[2], ids[3]]], "chat": [[ids[1], ids[2], ids[4]]]}
+
+
+def test_who_hears_of_a_new_transition_hears_of_the_old_ones_first(store, tmp_path):
+    store.commit(catching_up(1, receivers=("ops", "chat")))
+    store.commit(catching_up(2, old=False))
+    assert summaries(tmp_path / "state") == {"ops": [[action(1).id]]}
+    with Outbox(tmp_path / "state") as outbox:
+        types = [entry.delivery.type for entry in outbox.entries("waiting")]
+    assert types == ["driftd.transitions.summary", "driftd.alert.firing"]
+
+
+def test_who_never_catches_up_hears_of_it_all_the_same(tmp_path):
+    now = 1_000_000.0
+    with Store.open(tmp_path, group="driftd", clock=lambda: now) as store:
+        store.commit(catching_up(1))
+        now += HOLD_S - 1
+        store.commit(catching_up(2))
+        assert summaries(tmp_path) == {}
+        now += 1
+        store.commit(catching_up())
+        assert summaries(tmp_path) == {"ops": [[action(1).id, action(2).id]]}
+        store.commit(catching_up(3))
+        now -= 3_600  # a clock that is set back holds nothing for ever
+        store.commit(catching_up())
+        assert summaries(tmp_path)["ops"][1:] == [[action(3).id]]
 
 
 # Who may open it

@@ -55,6 +55,8 @@ class Baselines:
         self.grids: dict[Kind, Grid] = {}
         self.births: dict[Kind, int] = {}
         self.samplers: dict[Kind, GridLearner] = {}
+        self.dropped = 0
+        """Values over the bound on signals, of the grids that are learned by now; see `dropped_signals`."""
         self.references: dict[tuple[str, Kind], tuple[Reference, int]] = {}
         self.learners: dict[tuple[str, Kind], ReferenceLearner] = {}
         self.founders: dict[Kind, set[str]] = {kind: set() for kind in KINDS}
@@ -88,6 +90,11 @@ class Baselines:
             or ("", kind) not in self.references
             or any(k == kind for _, k in self.learners)
         )
+
+    @property
+    def dropped_signals(self) -> int:
+        """Values of signals that came when there were too many already."""
+        return self.dropped + sum(sampler.dropped for sampler in self.samplers.values())
 
     def types(self, kind: Kind) -> dict[str, SignalType]:
         """The signals of this kind that are counted, with their types, once there is a grid."""
@@ -123,6 +130,7 @@ class Baselines:
         types = {name: said.type for name, said in self.model.signals.items() if said.type is not None}
         grid = self.grids[kind] = sampler.grid(types, self.limits.categories)
         self.births[kind] = end
+        self.dropped += sampler.dropped
         del self.samplers[kind]
         self.dirty.add(("grid", kind))
         return grid

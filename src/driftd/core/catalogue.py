@@ -112,10 +112,16 @@ _REFERENCES = _group(
      "Memory held by columns of events until the model has a grid."),
     ("learning_sampled", "gauge", MODEL, "stored", "ModelView.sampled",
      "1 if learning ran out of memory and kept samples, else 0."),
-    ("dropped_models_total", "counter", (), "input", "View.dropped_models",
-     "Models not watched because the bound on models was reached."),
+    ("dropped_models_total", "counter", (), "stored", "View.dropped_models",
+     "Events of models that are not watched because the bound on models was reached."),
     ("dropped_versions_total", "counter", MODEL, "input", "ModelView.dropped_versions",
      "Versions not watched because the bound on versions was reached."),
+    ("dropped_signals_total", "counter", MODEL, "stored", "ModelView.dropped_signals",
+     "Values of signals over the bound on signals, left out while the model had no grid."),
+    ("dropped_features_total", "counter", MODEL, "process", "Runtime.dropped_features",
+     "Values of features left out while the model had no grid: more than 2,000 names in a block, or a bad name."),
+    ("unknown_features_total", "counter", MODEL, "process", "Runtime.unknown_features",
+     "Values of features that the model's grid does not have: not counted."),
 )  # fmt: skip
 
 _SIGNALS = _group(
@@ -171,6 +177,8 @@ _PARTITIONS = _group(
     ("lag_records", "gauge", PARTITION, "process", "Runtime.lag",
      "Records not yet read; absent while the broker has not said."),
     ("lag_known", "gauge", PARTITION, "process", "Runtime.lag", "1 if the lag is known, else 0."),
+    ("lost_records_total", "counter", (), "process", "Runtime.lost",
+     "Records that the brokers had dropped before they were read; the log says which."),
 )  # fmt: skip
 
 _DELIVERY = _group(

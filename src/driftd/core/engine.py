@@ -100,10 +100,12 @@ class Engine:
             touched.add((seen.model, seen.kind))
         for model, events in profile.backfill.items():
             monitor = self._monitor(model)
-            if monitor is not None:
-                monitor.backfill += events
-                monitor.dirty.add(("core",))
-                self._touch(model)
+            if monitor is None:
+                self.dropped_models += events
+                continue
+            monitor.backfill += events
+            monitor.dirty.add(("core",))
+            self._touch(model)
         return touched
 
     def _memory(self) -> int:

@@ -96,6 +96,7 @@ def _core(monitor: Monitor) -> dict[str, object]:
         "newest": {kind: dict(sorted(newest.items())) for kind, newest in monitor.newest.items()},
         "backfill": monitor.backfill,
         "retired": monitor.retired,
+        "dropped": monitor.baselines.dropped,
         "retraining": {kind: retraining.plain() for kind, retraining in monitor.retraining.items()},
         "transitions": [[*key, n] for key, n in sorted(monitor.transitions.items())],
         "sampled": monitor.sampled,
@@ -217,6 +218,7 @@ def _restore_core(monitor: Monitor, core: Mapping[str, Any]) -> None:
     monitor.totals = {(version, kind): Totals(events, late) for version, kind, events, late in core["totals"]}
     monitor.newest = {kind: dict(newest) for kind, newest in core["newest"].items()}
     monitor.backfill, monitor.retired, monitor.sampled = core["backfill"], core["retired"], core["sampled"]
+    monitor.baselines.dropped = core.get("dropped", 0)  # a state from before it was counted has none
     for kind, plain in core["retraining"].items():
         monitor.retraining[kind].load(plain)
     monitor.transitions = {(rule, kind, severity): n for rule, kind, severity, n in core["transitions"]}

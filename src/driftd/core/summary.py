@@ -44,6 +44,7 @@ def view_of(monitor: Monitor, clock: Clock, silent: Silent) -> ModelView:
         newest.newest_id,
         retrains,
         dict(monitor.transitions),
+        monitor.baselines.dropped_signals,
     )
 
 

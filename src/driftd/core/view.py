@@ -98,6 +98,8 @@ class ModelView:
     retrains: int
     transitions: Mapping[tuple[str, str, str], int] = field(default_factory=dict)
     """By (rule, type, severity)."""
+    dropped_signals: int = 0
+    """Values of signals over the bound, while a grid was learned."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +120,7 @@ class View:
     models: tuple[ModelView, ...] = ()
     partitions: tuple[PartitionView, ...] = ()
     dropped_models: int = 0
+    """Events of models over the bound: their names are too many to be kept."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,7 +139,8 @@ class Runtime:
     """The process itself: everything that a restart sets back, and what the loop knows of the broker.
 
     `unready`: why it is not ready, empty when it is. `lag`: records not yet read, None where the broker has not said.
-    `commit_buckets`: commits by duration, cumulative, (upper bound in seconds, count).
+    `commit_buckets`: commits by duration, cumulative, (upper bound in seconds, count). `lost`: records that the brokers
+    had dropped before they were read. `unknown_features`, `dropped_features`: values, by model (see `Decoder`).
     """
 
     unready: tuple[str, ...] = ("starting",)
@@ -146,6 +150,9 @@ class Runtime:
     ticks: int = 0
     bytes_read: int = 0
     dead_letters: int = 0
+    lost: int = 0
+    unknown_features: Mapping[str, int] = field(default_factory=dict)
+    dropped_features: Mapping[str, int] = field(default_factory=dict)
     commits: int = 0
     commit_seconds: float = 0.0
     commit_buckets: tuple[tuple[float, int], ...] = ()

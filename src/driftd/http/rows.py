@@ -13,7 +13,7 @@ import driftd
 from driftd.core.catalogue import REFERENCE_STATES, RETRAIN_STATES, SIGNAL_STATES
 from driftd.core.event import PartitionId
 from driftd.core.spec import SEVERITIES, Severity
-from driftd.core.view import DetectorView, ModelView, PartitionView, SeriesView, StatisticView
+from driftd.core.view import DetectorView, ModelView, PartitionView, Runtime, SeriesView, StatisticView
 from driftd.http.exposition import Row, escape
 from driftd.http.health import unready
 from driftd.http.scrape import Labelled, Scrape, rule_labels, series_labels, topic_labels
@@ -157,6 +157,17 @@ def _transitions(scrape: Scrape) -> Rows:
             )
 
 
+def _by_model(get: Callable[[Runtime], Mapping[str, int]]) -> Source:
+    """One row for each model that is watched, and for no other: events may name any number of them."""
+
+    def rows(scrape: Scrape) -> Rows:
+        counts = get(scrape.runtime)
+        for text, model in scrape.models:
+            yield "", text, counts.get(model.model, 0)
+
+    return rows
+
+
 def _paused(scrape: Scrape) -> Rows:
     for text, one in scrape.partitions:
         yield "", text, int(one.paused or one.partition in scrape.runtime.paused)
@@ -233,6 +244,9 @@ SOURCES: Final[dict[str, Source]] = {
     "driftd_learning_sampled": _each(_models, lambda m: int(m.sampled)),
     "driftd_dropped_models_total": _one(lambda s: s.view.dropped_models),
     "driftd_dropped_versions_total": _each(_models, lambda m: m.dropped_versions),
+    "driftd_dropped_signals_total": _each(_models, lambda m: m.dropped_signals),
+    "driftd_dropped_features_total": _by_model(lambda r: r.dropped_features),
+    "driftd_unknown_features_total": _by_model(lambda r: r.unknown_features),
     "driftd_statistic_value": _each(_statistics, lambda s: s.value),
     "driftd_effect": _each(_statistics, lambda s: s.effect),
     "driftd_threshold": _threshold,
@@ -257,6 +271,7 @@ SOURCES: Final[dict[str, Source]] = {
     "driftd_partition_paused": _paused,
     "driftd_lag_records": _lag,
     "driftd_lag_known": _lag_known,
+    "driftd_lost_records_total": _one(lambda s: s.runtime.lost),
     "driftd_outbox_waiting": _waiting,
     "driftd_outbox_dead": _dead,
     "driftd_deliveries_total": _deliveries,

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import gc
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from datetime import datetime
 from typing import Any, Final
 
@@ -64,6 +64,10 @@ class Decoder:
     def dropped_features(self) -> Counter[str]:
         """Values of features over the bound of 2,000 names, or with a name that is no good one, by model."""
         return self._left_out.dropped
+
+    def left_out(self, models: Container[str]) -> tuple[dict[str, int], dict[str, int]]:
+        """Both, of these models; those of all others are forgotten: events may name any number of them."""
+        return self._left_out.of(models)
 
     def learn_types(self, model: str, kind: Kind, types: Mapping[str, SignalType]) -> None:
         """From now on the columns of this (model, kind) are these signals, numeric ones as float64."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 
 from driftd.core.event import KINDS, Kind
 from driftd.kafka.features import AnyFeatures, KnownFeatures, SignalType, feature_of
@@ -51,6 +51,13 @@ class LeftOut:
     def __init__(self) -> None:
         self.unknown: Counter[str] = Counter()
         self.dropped: Counter[str] = Counter()
+
+    def of(self, models: Container[str]) -> tuple[dict[str, int], dict[str, int]]:
+        """Copies for these models, unknown and dropped; what is counted of others goes."""
+        for counter in (self.unknown, self.dropped):
+            for model in [name for name in counter if name not in models]:
+                del counter[model]
+        return dict(self.unknown), dict(self.dropped)
 
     def count(self, model: str, reader: FeatureReader, before: int) -> None:
         """What this reader has left out since it stood at `before`."""

@@ -65,6 +65,14 @@ MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (
         """
         CREATE INDEX delivery_state ON delivery (state, receiver, number)
         """,
+        # Transitions that a receiver will hear of in a summary.
+        """
+        CREATE TABLE held (seq INTEGER PRIMARY KEY, receiver TEXT NOT NULL, transition TEXT NOT NULL,
+            subjects TEXT NOT NULL, queued REAL NOT NULL)
+        """,
+        """
+        CREATE INDEX held_receiver ON held (receiver, seq)
+        """,
         """
         CREATE TABLE input (seq INTEGER PRIMARY KEY, name TEXT NOT NULL, body BLOB NOT NULL)
         """,

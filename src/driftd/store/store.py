@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import sqlite3
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -20,11 +20,15 @@ from driftd.store.commit import Commit, PaneRow
 from driftd.store.database import FILE, DirectoryLock, StoreError, connect, transaction
 from driftd.store.reader import Reader
 from driftd.store.schema import prepare
-from driftd.store.summary import Notice, notice, summary
+from driftd.store.summary import Held, Notice, notice, subjects, summary
 
 KEEP_INPUTS: Final = 100_000
+HOLD_S: Final = 600.0
+"""So long at most are old transitions held for the rest of them."""
 PRUNE_AT_LEAST: Final = 1_000
 """Panes that one commit may prune beyond twice what it writes: a long list is worked off over commits."""
+
+_subjects = msgspec.json.Decoder(tuple[str, ...]).decode
 
 
 class Store(Reader):
@@ -97,7 +101,7 @@ class Store(Reader):
                     positions,
                 )
                 self._write_panes(commit.panes)
-                self._write_actions(commit.actions)
+                self._write_actions(commit.actions, caught_up=commit.caught_up)
                 self._write_inputs(inputs)
                 if commit.prune_panes_before is not None:
                     self._prune_panes(commit.prune_panes_before, PRUNE_AT_LEAST + 2 * len(commit.panes))
@@ -123,22 +127,42 @@ class Store(Reader):
                     "this is a fault of driftd: keep the directory and report it",
                 ) from error
 
-    def _write_actions(self, actions: Iterable[tuple[Action, tuple[str, ...], bool]]) -> None:
-        """Each action once, even if committed twice; a receiver hears the old ones first, in a summary."""
+    def _write_actions(self, actions: Iterable[tuple[Action, tuple[str, ...], bool]], *, caught_up: bool) -> None:
+        """Each action once, even if committed twice. Old ones are held until all of them are there, or a
+        receiver hears of a newer one: then it hears of them first, in one summary.
+        """
         now = self._clock()
         fresh: list[tuple[str, Notice]] = []
-        old: dict[str, list[Action]] = {}
+        held: list[tuple[str, str, str, float]] = []
         for action, receivers, is_old in actions:
             body = action.body()
             if not self._write_transition(action, body):
                 continue
+            spoken_of = msgspec.json.encode(subjects(action)).decode()
             for receiver in dict.fromkeys(receivers):
                 if is_old:
-                    old.setdefault(receiver, []).append(action)
+                    held.append((receiver, action.id, spoken_of, now))
                 else:
                     fresh.append((receiver, notice(action, body)))
-        self._write_deliveries([(receiver, summary(told)) for receiver, told in old.items()], now)
+        self._connection.executemany(
+            "INSERT INTO held (receiver, transition, subjects, queued) VALUES (?, ?, ?, ?)", held
+        )
+        self._release({receiver for receiver, _ in fresh}, now, everything=caught_up)
         self._write_deliveries(fresh, now)
+
+    def _release(self, receivers: Collection[str], now: float, *, everything: bool) -> None:
+        """Owes what is held to these receivers, and to those that have waited too long for the end of it."""
+        select = "SELECT receiver, min(queued) FROM held GROUP BY receiver ORDER BY receiver"
+        for receiver, oldest in self._connection.execute(select).fetchall():
+            if everything or receiver in receivers or not now - HOLD_S < oldest <= now:
+                rows = self._connection.execute(
+                    "SELECT id, model, rule, type, timestamp, subjects FROM held JOIN transition"
+                    " ON transition.id = held.transition WHERE receiver = ? ORDER BY held.seq",
+                    (receiver,),
+                )
+                told = [Held(*row[:-1], _subjects(row[-1])) for row in rows]
+                self._write_deliveries([(receiver, summary(told))], now)
+                self._connection.execute("DELETE FROM held WHERE receiver = ?", (receiver,))
 
     def _write_transition(self, action: Action, body: bytes) -> bool:
         """False: it is there already."""

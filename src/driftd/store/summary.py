@@ -31,15 +31,27 @@ def notice(action: Action, body: bytes) -> Notice:
     return Notice(action.id, action.type, body, action.timestamp, subjects(action))
 
 
-def summary(actions: Sequence[Action]) -> Notice:
-    """One notice of all of them (at least one). The same actions in the same order give the same bytes.
+@dataclass(frozen=True, slots=True)
+class Held:
+    """A transition that a summary will tell of."""
+
+    id: str
+    model: str
+    rule: str
+    type: str
+    timestamp: int
+    subjects: tuple[str, ...]
+
+
+def summary(held: Sequence[Held]) -> Notice:
+    """One notice of all of them (at least one). The same in the same order give the same bytes.
 
     Its subjects are theirs, so that a "resolved" does not overtake the only word of its "firing".
     """
-    ids = [action.id for action in actions]
-    times = [action.timestamp for action in actions]
+    ids = [one.id for one in held]
+    times = [one.timestamp for one in held]
     name = stable_id("summary", *ids)
-    counts = Counter((action.model, action.rule, action.type) for action in actions)
+    counts = Counter((one.model, one.rule, one.type) for one in held)
     ranked = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
     shown = [
         {"model": model, "rule": rule, "type": kind, "count": count}
@@ -60,7 +72,7 @@ def summary(actions: Sequence[Action]) -> Notice:
         },
     }
     body = json.dumps(document, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
-    spoken_of = dict.fromkeys(subject for action in actions for subject in subjects(action))
+    spoken_of = dict.fromkeys(subject for one in held for subject in one.subjects)
     return Notice(name, SUMMARY_TYPE, body.encode("utf-8", "backslashreplace"), max(times), tuple(spoken_of))
 
 
