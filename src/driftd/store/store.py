@@ -160,7 +160,9 @@ class Store(Reader):
                     " ON transition.id = held.transition WHERE receiver = ? ORDER BY held.seq",
                     (receiver,),
                 )
-                told = [Held(*row[:-1], _subjects(row[-1])) for row in rows]
+                told = [
+                    Held(id_, model, rule, type_, at, _subjects(text)) for id_, model, rule, type_, at, text in rows
+                ]
                 self._write_deliveries([(receiver, summary(told))], now)
                 self._connection.execute("DELETE FROM held WHERE receiver = ?", (receiver,))
 
