@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import threading
 import time
 
 import pytest
@@ -71,18 +72,25 @@ def test_ids_differ_from_beat_to_beat():
 
 
 def test_it_beats_signed_and_falls_silent_with_the_loop(endpoint):
-    runtime = [Runtime(heartbeat=None)]
-    hook = Webhook("switch", endpoint.url, secret=SECRET)
-    heart = Heartbeat(hook, group="driftd", every_s=0.05, runtime=lambda: runtime[0])
+    asked: list[float] = []
+    turning = threading.Event()
+
+    def runtime() -> Runtime:
+        asked.append(time.time())
+        return Runtime(unready=(), heartbeat=asked[-1] if turning.is_set() else None)
+
+    heart = Heartbeat(Webhook("switch", endpoint.url, secret=SECRET), group="driftd", every_s=0.05, runtime=runtime)
     heart.start()
     try:
-        runtime[0] = Runtime(unready=(), heartbeat=time.time() + 0.04)
+        turning.set()
         requests = endpoint.wait_for(2)
         assert all(request.verify()["type"] == "driftd.heartbeat" for request in requests)
-        wait_until(lambda: heart.message() is None)  # the loop has not turned since
+        turning.clear()
+        stopped = len(asked)
+        wait_until(lambda: len(asked) > stopped + 1)  # what was under way has come
         seen = len(endpoint.requests)
-        time.sleep(0.3)  # nothing must come: there is no condition to wait for
-        assert len(endpoint.requests) <= seen + 1
+        wait_until(lambda: len(asked) > stopped + 5)
+        assert len(endpoint.requests) == seen
     finally:
         assert heart.close(5.0)
 
