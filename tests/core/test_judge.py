@@ -450,6 +450,28 @@ def test_one_of_many_rare_categories_that_surges_is_seen() -> None:
         assert found.p_value[PSI, 0] < 1e-20
 
 
+def test_signals_that_move_together_are_told_the_worst_first() -> None:
+    """Critical before warning; then by how far the effect is beyond its own threshold, not by its size; then by name."""
+
+    def nulls(percent: int) -> Maker:
+        return lambda rng, n: np.where(np.arange(n) % 100 < percent, NULL, rng.normal(size=n))
+
+    def spell(rng: Rng, n: int) -> Floats:
+        """A tenth of the reference has nulls: the thresholds of this signal are higher."""
+        return np.where((np.arange(n) < n // 10) & (np.arange(n) % 8 == 0), NULL, rng.normal(size=n))
+
+    told, rows = story({**dict.fromkeys("vwxyz", normal), "noisy": spell})
+    told.go(rows(noisy=normal), 4)
+    assert told.told == []
+    (found,) = told.go(rows(v=nulls(10), w=nulls(10), x=nulls(18), y=nulls(26), z=nulls(80), noisy=nulls(96)))
+    critical, warning = ["z", "noisy", "y"], ["x", "v", "w"]
+    assert [s.signal for s in found.subjects] == critical + warning
+    assert [s.severity for s in found.subjects] == ["critical"] * 3 + ["warning"] * 3
+    effect = {s.signal: s.fields["effect"] for s in found.subjects}
+    assert effect["noisy"] > effect["z"]  # type: ignore[operator]
+    assert effect["v"] == effect["w"]
+
+
 def test_what_fires_resolves_and_fires_again_by_another_name() -> None:
     told, rows = story({"a": normal, "b": normal})
     shifted = {"a": lambda rng, n: rng.normal(1.5, 1, n)}

@@ -143,6 +143,36 @@ def test_a_grid_is_born_and_a_kill_and_a_pause_come_before_its_reference_begins(
     assert shadow.view() == engine.view()
 
 
+def test_what_signals_over_the_bound_had_to_say_stays_counted_when_the_grid_is_born():
+    learned = replace(PLAIN, reference=Learn(duration=12 * MINUTE, min_samples=60))
+    spec, given, engine = engine_of(learned, Limits(signals=2))
+    rows: Rows = {}
+    counts = []
+    for number in range(5):
+        minute(engine, number, ["1"])
+        store(rows, engine)
+        counts.append(engine.view().models[0].dropped_signals)
+        assert put_back(spec, given, rows).view() == engine.view()
+    assert engine.monitors["m"].baselines.grids["prediction"].names == ("colour", "prediction")
+    # One of three signals (a label is none of a prediction's) of 30 events a minute, until there were 60.
+    assert counts == sorted(counts)
+    assert counts[-1] == 60
+
+
+def test_events_of_models_over_the_bound_are_counted_backfill_too():
+    spec, given, engine = engine_of(limits=Limits(models=1))
+    strange = replace(block(P, 0, 600 * MINUTE, [600 * MINUTE] * 7), groups=(), backfill={"m": 2, "n": 3})
+    group = block(P, 64, 600 * MINUTE, [600 * MINUTE] * 7).groups[0]
+    give(engine, strange)
+    give(engine, replace(strange, first=64, next=128, groups=(replace(group, model="n"),), backfill={}))
+    view = engine.view()
+    assert [(one.model, one.backfill) for one in view.models] == [("m", 2)]
+    assert view.dropped_models == 3 + 7
+    rows: Rows = {}
+    store(rows, engine)
+    assert put_back(spec, given, rows).view() == view
+
+
 def test_a_pane_that_is_free_when_it_is_put_back_is_not_lost():
     """The settings changed in between: now nobody waits any more. It closed unheard once, with all that followed."""
     spec, given, engine = engine_of()

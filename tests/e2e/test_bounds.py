@@ -113,6 +113,16 @@ def sums(daemon: Daemon) -> Counter[str]:
     return found
 
 
+def when(daemon: Daemon, what: str, holds: Callable[[Counter[str]], bool]) -> Counter[str]:
+    """The sums once they are so."""
+
+    def probe() -> Counter[str] | None:
+        now = sums(daemon)
+        return now if now and holds(now) else None
+
+    return wait_for(what, probe)
+
+
 def read_up(daemon: Daemon, records: int) -> bool:
     """Whether all of the topic is read, and the broker says that there is no more."""
     now = sums(daemon)
@@ -174,16 +184,14 @@ def test_a_full_outbox_costs_lag_and_nothing_else(
         state={"outbox_limit": LIMIT},
     )
     with running(full):
-        paused = wait_for("the pause", lambda: (now := sums(full))["driftd_partition_paused"] == 1 and now)
+        paused = when(full, "the pause", lambda now: now["driftd_partition_paused"] == now["driftd_lag_known"] == 1)
         (partition,) = full.get("/api/v1/partitions")["partitions"]
         assert partition["paused"] is True
         before = members(real_kafka, group)
         assert [count for _, count in before] == [1]
         # The loop turns on for longer than a consumer that does not poll stays in the group.
         until = paused["driftd_heartbeat_timestamp_seconds"] + 2.5 * AWAY_S
-        still = wait_for(
-            "the loop to turn", lambda: (now := sums(full))["driftd_heartbeat_timestamp_seconds"] > until and now
-        )
+        still = when(full, "the loop to turn", lambda now: now["driftd_heartbeat_timestamp_seconds"] > until)
         assert members(real_kafka, group) == before, "the same member under the same id: no rebalance"
         # One poll brings 2,000 records at most: the outbox is not overfilled by more than what they tell.
         assert LIMIT <= still["driftd_outbox_waiting"] < len(expected) / 2
@@ -194,7 +202,7 @@ def test_a_full_outbox_costs_lag_and_nothing_else(
         hook.open.set()
         wait_for("the lag to go", lambda: read_up(full, len(records)))
         wait_for("all to be told", lambda: len(hook.heard) == len(told_calmly))
-        end = wait_for("an empty outbox", lambda: not (now := sums(full))["driftd_outbox_waiting"] and now)
+        end = when(full, "an empty outbox", lambda now: not now["driftd_outbox_waiting"])
         assert not end["driftd_partition_paused"]
         assert not end["driftd_outbox_dead"]
     assert hook.heard == told_calmly
@@ -336,10 +344,17 @@ def test_more_models_than_the_bound_are_dropped_counted_and_hold_nobody_up(
         x = float(random.normal()) + (2.0 if at >= START + 3_500_000 else 0.0)
         model = ("churn", "fraud", "first", f"junk-{i % 1_000}")[i % 4] if i > 4 else "first"
         over += model.startswith("junk")
-        records.append((0, at, plain(at, model, x if model == "churn" else float(random.normal()))))
+        value = plain(at, model, x if model == "churn" else float(random.normal()))
+        if model == "first":  # and more signals than the bound, while it has no grid and after that
+            value = event(model, "1", at, {f"f{i}": 1.0 for i in range(9)}, 0.5)
+        records.append((0, at, value))
     produce(real_kafka.bootstrap_servers, name, records)
     daemon = daemon_of(
-        real_kafka.bootstrap_servers, tmp_path, name, limits={"models": 3}, models={"churn": {}, "fraud": {}}
+        real_kafka.bootstrap_servers,
+        tmp_path,
+        name,
+        limits={"models": 3, "signals": 4},
+        models={"churn": {}, "fraud": {}},
     )
     with running(daemon):
         wait_for("all to be read", lambda: read_up(daemon, len(records)))
@@ -350,11 +365,35 @@ def test_more_models_than_the_bound_are_dropped_counted_and_hold_nobody_up(
     assert before["driftd_models"] == 3
     assert before["driftd_dropped_models_total"] == over
     assert before["driftd_events_total"] == len(records) - over
+    assert before["driftd_dropped_signals_total"] > 0
+    assert before["driftd_unknown_features_total"] > 0
     told = [json.loads(body) for body in daemon.transitions("churn")]
     firing = [one for one in told if one["type"] == "driftd.alert.firing"]
     assert "x" in {signal["signal"] for one in firing for signal in one["data"]["signals"]}
     with running(daemon):
         wait_for("the same after a kill", lambda: read_up(daemon, len(records)))
         after = sums(daemon)
-    for same in ("driftd_models", "driftd_dropped_models_total", "driftd_events_total"):
+    for same in (
+        "driftd_models",
+        "driftd_dropped_models_total",
+        "driftd_dropped_signals_total",
+        "driftd_events_total",
+    ):
         assert after[same] == before[same], same
+
+
+def test_records_that_the_brokers_dropped_are_counted(
+    real_kafka: Kafka, topic: Callable[..., str], tmp_path: Path
+) -> None:
+    name = topic(partitions=1)
+    daemon = daemon_of(real_kafka.bootstrap_servers, tmp_path, name)
+    with running(daemon):
+        when(daemon, "readiness", lambda now: now["driftd_ready"] == 1)
+    times = range(START, START + 10_000 * BLOCK, 1000)
+    produce(real_kafka.bootstrap_servers, name, ((0, at, plain(at)) for at in times))
+    gone = TopicPartition(name, 0, 4 * BLOCK)  # as retention takes them
+    admin = AdminClient({"bootstrap.servers": real_kafka.bootstrap_servers})
+    admin.delete_records([gone])[gone].result(10)
+    with running(daemon):
+        now = when(daemon, "the rest", lambda now: now["driftd_events_total"] == len(times) - 4 * BLOCK)
+        assert now["driftd_lost_records_total"] == 4 * BLOCK

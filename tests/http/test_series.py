@@ -83,6 +83,15 @@ def test_an_alert_is_one_series_of_its_highest_severity():
     assert len(only(found, "driftd_alert_firing")) == 2
 
 
+def test_what_is_left_out_is_told_of_watched_models_alone():
+    found = read(VIEW)
+    assert only(found, "driftd_unknown_features_total") == [8.0]
+    assert only(found, "driftd_dropped_features_total", model="churn") == [2.0]
+    assert only(found, "driftd_dropped_signals_total", model="churn") == [6.0]
+    assert only(found, "driftd_lost_records_total") == [12.0]
+    assert only(read(VIEW, Runtime()), "driftd_unknown_features_total", model="churn") == [0.0]
+
+
 def test_counts_keep_every_digit():
     assert f" {SERIES.events}\n" in text_of(VIEW)
 

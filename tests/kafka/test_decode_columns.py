@@ -104,6 +104,15 @@ def test_names_of_features_are_bounded_while_types_are_not_known():
     assert subject.dropped_features == {"churn": 501}
 
 
+def test_what_is_left_out_is_kept_of_the_models_asked_for_alone():
+    subject = decoder()
+    subject.learn_types("known", "prediction", {"age": "numeric"})
+    junk = [event(model=f"junk-{i}", features={"": 1}) for i in range(100)]
+    subject.decode(PREDICTIONS, run_of([event(model="known", features={"x": 1}), event(features={"": 1}), *junk]))
+    assert subject.left_out({"known", "churn"}) == ({"known": 1}, {"churn": 1})
+    assert (dict(subject.unknown_features), dict(subject.dropped_features)) == ({"known": 1}, {"churn": 1})
+
+
 @pytest.mark.parametrize("name", ["", "a\nb", "n" * 257, "\ud800"])
 def test_a_feature_with_a_bad_name_is_dropped_and_counted(name):
     subject = decoder()
