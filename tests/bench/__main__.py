@@ -62,18 +62,22 @@ class Backlog:
 
 @dataclass(frozen=True)
 class Contender:
-    """`name`: one of tests.bench.contenders. `limits`: at most so many times another's time."""
+    """`name`: one of tests.bench.contenders. `limits`: at most so many times another's time. `watched`: features with
+    a detector of their own, which driftd by default gives to the prediction alone.
+    """
 
     title: str
     name: str
     backlog: str
     limits: tuple[tuple[str, float], ...] = ()
+    watched: tuple[str, ...] = ()
 
 
 CONTENDERS = (
     Contender("bare loop", "bare", "dense"),
     Contender("straightforward", "straightforward", "few"),
     Contender("driftd", "driftd", "dense", (("bare loop", 2.0), ("straightforward", 1 / 3))),
+    Contender("driftd, all ADWIN", "driftd", "dense", watched=tuple(f"n{j:02}" for j in range(NUMERIC))),
     Contender("driftd, sparse", "driftd", "sparse"),
 )
 
@@ -114,7 +118,7 @@ def built_reference(folder: Path) -> Path:
 def once(contender: Contender, bootstrap: str, backlog: Backlog, reference: Path) -> float:
     """Microseconds of processor time an event."""
     command = [sys.executable, "-m", "tests.bench.contenders", contender.name, bootstrap, backlog.topic]
-    command += [str(backlog.events)] + ([str(reference)] if contender.name == "driftd" else [])
+    command += [str(backlog.events)] + ([str(reference), *contender.watched] if contender.name == "driftd" else [])
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
         raise RuntimeError(f"{contender.title}: {done.stderr[-2000:]}")

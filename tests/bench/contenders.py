@@ -76,6 +76,7 @@ class Watched:
         self.handed = 0
         self.spent = 0.0
         self._began: float | None = None
+        self._last = 0.0
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._source, name)
@@ -89,15 +90,17 @@ class Watched:
             return []
         reads: list[Any] = self._source.poll(timeout_s)
         if self._began is None and self._source.greatest is not None:
-            self._began = now
+            self._began = self._last  # the poll before: what it fetched was handed out by this one
+        self._last = now
         self.handed += sum(len(read) for read in reads if isinstance(read, Sized))  # blocks; ticks have no length
         return reads
 
 
-def driftd(bootstrap: str, topic: str, events: int, reference: str) -> tuple[int, float]:
+def driftd(bootstrap: str, topic: str, events: int, reference: str, *watched: str) -> tuple[int, float]:
     """The daemon itself, with its default rules: everything from decoding to the commits of its state.
 
-    From the poll that brings the first records until the last whole block is done; that is all of them.
+    From the poll before the one that brings the first records until the last whole block is done; that is all of them.
+    `watched`: features with a detector of their own, beside the prediction.
     """
     from driftd.app import Daemon
     from driftd.settings.load import load
@@ -114,20 +117,22 @@ def driftd(bootstrap: str, topic: str, events: int, reference: str) -> tuple[int
             },
             "state": {"directory": str(directory / "state")},
             "http": {"listen": "127.0.0.1:0"},
-            "models": {"churn": {"reference": {"file": reference}}},
+            "models": {
+                "churn": {"reference": {"file": reference}, "rules": {"jump": {"on": ["prediction", *watched]}}},
+            },
         }
         config = directory / "driftd.yaml"
         config.write_text(json.dumps(document))
         stop = threading.Event()
-        watched: list[Watched] = []
+        sources: list[Watched] = []
 
         class Timed(Daemon):
             def _source(self, *arguments: Any) -> Any:
-                watched.append(Watched(super()._source(*arguments), events, stop))
-                return watched[0]
+                sources.append(Watched(super()._source(*arguments), events, stop))
+                return sources[0]
 
         Timed(load(config, os.environ)).run(stop)
-        return watched[0].handed, watched[0].spent
+        return sources[0].handed, sources[0].spent
 
 
 if __name__ == "__main__":
