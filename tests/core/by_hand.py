@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from driftd.core.baseline import GivenReference
-from driftd.core.engine import Engine
-from driftd.core.event import Block, Column, Columns, Discovered, Kind, PartitionId, Stimulus
+from driftd.core.engine import Engine, Stimulus
+from driftd.core.event import Block, Column, Columns, Discovered, Kind, PartitionId
 from driftd.core.monitor import Outcome
 from driftd.core.profile import profile
 from driftd.core.spec import MINUTE, SECOND, Learn, Limits, Model, ReferenceFiles, Spec, Window

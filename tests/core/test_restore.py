@@ -6,10 +6,11 @@ from dataclasses import replace
 import msgspec
 import pytest
 
-from driftd.core.engine import Engine
-from driftd.core.event import Block, Discovered, Profile, Stimulus, Tick
+from driftd.core.engine import Engine, Stimulus
+from driftd.core.event import Block, Discovered, Tick
 from driftd.core.monitor import Outcome
 from driftd.core.pane import Pane
+from driftd.core.profile import Profile
 from driftd.core.spec import MINUTE, SECOND, Learn, Limits, Spec
 from tests.core.by_hand import PLAIN, WINDOW, P, Q, block, engine_of, give
 from tests.core.reader import Manner, Reader

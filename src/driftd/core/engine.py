@@ -11,13 +11,15 @@ from dataclasses import dataclass, field, replace
 
 from driftd.core.baseline import GivenReference
 from driftd.core.clock import NEVER, Clock
-from driftd.core.event import KINDS, Discovered, Kind, Part, PartitionId, Profile, Stimulus, Tick
+from driftd.core.event import KINDS, Discovered, Kind, PartitionId, Tick
 from driftd.core.monitor import Monitor, Outcome
-from driftd.core.profile import Plan
+from driftd.core.profile import Part, Plan, Profile
 from driftd.core.record import SEPARATOR, changes_of, restore_monitor
 from driftd.core.spec import SignalType, Spec
 from driftd.core.summary import Silent, silent_of, view_of, waiting_for
 from driftd.core.view import ModelView, PartitionView, View
+
+Stimulus = Profile | Tick | Discovered
 
 
 @dataclass(slots=True)

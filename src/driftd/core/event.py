@@ -15,13 +15,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final, Literal
+from typing import Final, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-
-if TYPE_CHECKING:
-    from driftd.core.pane import Pane
 
 Kind = Literal["prediction", "features", "label"]
 KINDS: Final[tuple[Kind, ...]] = ("prediction", "features", "label")
@@ -122,53 +119,6 @@ class Block:
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
-    """What a block says of one (model, version, kind) in one pane: counts on its grid, or columns while it has none."""
-
-    model: str
-    version: str
-    kind: Kind
-    start: int
-    """Event time at which its slice of the pane begins; the whole pane's start unless a reference is being learned."""
-    events: int
-    low: int
-    high: int
-    """The offsets of its events lie in `[low, high)`."""
-    body: Pane | Columns
-
-
-@dataclass(frozen=True, slots=True)
-class Seen:
-    """The greatest event time of one (model, kind) in a block, how many events it had there, and until which Kafka
-    timestamp it was heard of there.
-    """
-
-    model: str
-    kind: Kind
-    greatest: int
-    events: int
-    stamped: int
-
-
-@dataclass(frozen=True, slots=True)
-class Profile:
-    """What a block says of each model in it. Same records and grids, same profile."""
-
-    partition: PartitionId
-    first: int
-    next: int
-    records: int
-    earliest: int
-    latest: int
-    seen: tuple[Seen, ...]
-    parts: tuple[Part, ...]
-    refused: tuple[Refusal, ...]
-    """The malformed records of the block, and the events further ahead than `max_ahead`."""
-    backfill: Mapping[str, int]
-    unknown_keys: int = 0
-
-
-@dataclass(frozen=True, slots=True)
 class Tick:
     """Partitions whose end was reached and quiet: the arrival time each has reached."""
 
@@ -180,6 +130,3 @@ class Discovered:
     """Partitions that exist from now on, with the kinds of event that their topic carries; none: it is not read now."""
 
     partitions: Mapping[PartitionId, tuple[Kind, ...]]
-
-
-Stimulus = Profile | Tick | Discovered

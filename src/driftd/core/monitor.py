@@ -16,13 +16,13 @@ import numpy as np
 from driftd.core.action import Action
 from driftd.core.baseline import Baselines, GivenReference, LearnedReference
 from driftd.core.clock import NEVER, Clock, Progress
-from driftd.core.event import KINDS, Columns, Kind, Part, PartitionId, Profile, Seen
+from driftd.core.event import KINDS, Columns, Kind, PartitionId
 from driftd.core.finding import Finding
 from driftd.core.grid import Grid
 from driftd.core.notify import notification, retrain_request
 from driftd.core.openpane import Contribution, Cover, OpenPane
 from driftd.core.pane import Pane
-from driftd.core.profile import Plan
+from driftd.core.profile import Part, Plan, Profile, Seen
 from driftd.core.retrain import Retraining
 from driftd.core.sample import row_hashes
 from driftd.core.series import Series

@@ -12,9 +12,10 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from driftd.core.event import Columns, Kind, Mark, Part, PartitionId
+from driftd.core.event import Columns, Kind, Mark, PartitionId
 from driftd.core.grid import Grid
 from driftd.core.pane import Counted, Pane
+from driftd.core.profile import Part
 
 Cover = dict[str, tuple[int, int]]
 """By partition: the offsets of the events lie in `[low, high)`."""

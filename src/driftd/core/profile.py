@@ -11,9 +11,9 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from driftd.core.event import Block, Columns, Kind, Part, Profile, Refusal, Seen
+from driftd.core.event import Block, Columns, Kind, PartitionId, Refusal
 from driftd.core.grid import Grid
-from driftd.core.pane import Counted
+from driftd.core.pane import Counted, Pane
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +29,53 @@ class Plan:
     watched: frozenset[str] = frozenset()
     split: int = 1
     learning: frozenset[Kind] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """What a block says of one (model, version, kind) in one pane: counts on its grid, or columns while it has none."""
+
+    model: str
+    version: str
+    kind: Kind
+    start: int
+    """Event time at which its slice of the pane begins; the whole pane's start unless a reference is being learned."""
+    events: int
+    low: int
+    high: int
+    """The offsets of its events lie in `[low, high)`."""
+    body: Pane | Columns
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """The greatest event time of one (model, kind) in a block, how many events it had there, and until which Kafka
+    timestamp it was heard of there.
+    """
+
+    model: str
+    kind: Kind
+    greatest: int
+    events: int
+    stamped: int
+
+
+@dataclass(frozen=True, slots=True)
+class Profile:
+    """What a block says of each model in it. Same records and grids, same profile."""
+
+    partition: PartitionId
+    first: int
+    next: int
+    records: int
+    earliest: int
+    latest: int
+    seen: tuple[Seen, ...]
+    parts: tuple[Part, ...]
+    refused: tuple[Refusal, ...]
+    """The malformed records of the block, and the events further ahead than `max_ahead`."""
+    backfill: Mapping[str, int]
+    unknown_keys: int = 0
 
 
 def profile(block: Block, plans: Mapping[str, Plan], default: Plan) -> Profile:
