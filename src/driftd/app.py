@@ -103,7 +103,7 @@ class Daemon:
         engine = Engine(self._spec, self._given)
         engine.restore(rows)
         outbox = Outbox(directory)
-        sender = Sender(outbox, [self._webhook(name) for name in settings.receivers])
+        sender = Sender(outbox, [receiver_for(settings, name) for name in settings.receivers])
         stack.callback(_close_sender, sender, outbox)
         dead_letters = DeadLetters(
             settings.kafka.client_config(),
@@ -139,17 +139,12 @@ class Daemon:
         loop.run(stop)
         _log.info("stopped")
 
-    def _webhook(self, name: str) -> Webhook:
-        hook = self.settings.receivers[name].webhook
-        secret = hook.secret.get_secret_value() if hook.secret is not None else None
-        return Webhook(name, hook.url, secret=secret, timeout_s=hook.timeout / SECOND)
-
     def _start_heartbeat(self, stack: contextlib.ExitStack) -> None:
         name = self.settings.heartbeat.receiver
         if name is None:
             return
         heartbeat = Heartbeat(
-            self._webhook(name),
+            receiver_for(self.settings, name),
             group=self.settings.kafka.group_id,
             every_s=self.settings.heartbeat.every / SECOND,
             runtime=lambda: self.published.runtime,
@@ -191,6 +186,13 @@ def _changed_kinds(engine: Engine, topics: Mapping[Kind, Sequence[str]]) -> Disc
     known = engine.clock.topics
     changed = {p: kinds for p in known if (kinds := kinds_of(topics, p.topic)) != known[p]}
     return Discovered(changed) if changed else None
+
+
+def receiver_for(settings: Settings, name: str) -> Webhook:
+    """A new sender to the receiver of that name; each thread needs its own."""
+    hook = settings.receivers[name].webhook
+    secret = hook.secret.get_secret_value() if hook.secret is not None else None
+    return Webhook(name, hook.url, secret=secret, timeout_s=hook.timeout / SECOND)
 
 
 def decoder_for(settings: Settings, files: Iterable[str] = ()) -> Decoder:

@@ -9,11 +9,10 @@ import time
 from pathlib import Path
 from typing import Final
 
+from driftd.app import receiver_for
 from driftd.core.action import Delivery, rfc3339, stable_id
 from driftd.core.fault import UserError, printable
-from driftd.core.spec import SECOND
 from driftd.deliver.receiver import Sent
-from driftd.deliver.webhook import Webhook
 from driftd.settings.load import load
 
 TEST_TYPE: Final = "driftd.test"
@@ -25,9 +24,7 @@ def test(config: Path, name: str) -> int:
     if name not in settings.receivers:
         known = ", ".join(sorted(settings.receivers)) or "none is set"
         raise UserError(f"no receiver has the name {name!r}", f"the settings name: {known}")
-    hook = settings.receivers[name].webhook
-    secret = None if hook.secret is None else hook.secret.get_secret_value()
-    receiver = Webhook(name, hook.url, secret=secret, timeout_s=hook.timeout / SECOND)
+    receiver = receiver_for(settings, name)
     try:
         outcome = receiver.send(notification(settings.kafka.group_id, name, int(time.time() * 1000)))
     finally:
