@@ -17,6 +17,7 @@ from driftd.core.finding import Finding
 from driftd.core.grid import Axis, Categorical, Grid, categorical_axis
 from driftd.core.judge import STATISTICS, Judgement, judge
 from driftd.core.law import rate_rise, replayed
+from driftd.core.notify import retrain_request
 from driftd.core.pane import Ints
 from driftd.core.reference import FLOOR, Reference
 from driftd.core.series import Series
@@ -470,6 +471,8 @@ def test_signals_that_move_together_are_told_the_worst_first() -> None:
     effect = {s.signal: s.fields["effect"] for s in found.subjects}
     assert effect["noisy"] > effect["z"]  # type: ignore[operator]
     assert effect["v"] == effect["w"]
+    request = retrain_request("driftd", told.series.model, told.series, found.end, told.series.firing())
+    assert [signal["signal"] for signal in request.data["signals"]] == critical + warning  # type: ignore[attr-defined]
 
 
 def test_what_fires_resolves_and_fires_again_by_another_name() -> None:

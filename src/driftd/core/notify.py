@@ -14,6 +14,7 @@ from driftd.core.finding import Finding
 from driftd.core.retrain import describe
 from driftd.core.series import Series
 from driftd.core.spec import Model, Severity
+from driftd.core.view import StatisticView
 
 
 def notification(group: str, model: Model, version: str, kind: Kind, finding: Finding) -> Action:
@@ -49,23 +50,24 @@ def retrain_request(
 ) -> Action:
     """A request to retrain, with its evidence: the firing alerts that ask for it, as they stand in the newest window."""
     views = {(view.rule, view.signal, view.statistic): view for view in series.statistics}
-    signals: list[dict[str, object]] = []
+    ranked: list[tuple[bool, float, str, str, dict[str, object]]] = []
     for rule, severity, alert_id, signal in asking:
         mine = [view for (r, s, _), view in views.items() if (r, s) == (rule, signal)]
-        worst = max(mine, key=lambda view: (view.effect or 0.0) / max(view.warning, 1e-12), default=None)
+        worst = max(mine, key=lambda view: _above(view, "warning"), default=None)
         entry: dict[str, object] = {"signal": signal, "rule": rule, "alert_id": alert_id, "severity": severity}
         if worst is not None:
             entry |= {
                 "statistic": worst.statistic,
                 "value": worst.value,
                 "effect": worst.effect,
-                "threshold": worst.critical if severity == "critical" else worst.warning,
+                "threshold": _threshold(worst, severity),
                 "p_value": worst.p_value,
                 "n": worst.n,
                 "reference_n": worst.reference_n,
             }
-        signals.append(entry)
-    signals.sort(key=lambda entry: (-_size(entry.get("effect")), str(entry["signal"])))
+        # As in an alert, worst first.
+        ranked.append((severity != "critical", -_above(worst, severity) if worst else 0.0, signal, rule, entry))
+    signals = [entry for *_, entry in sorted(ranked, key=lambda one: one[:-1])]
     length = series.model.window.length
     start = series.span.start if series.span is not None else end - length
     data: dict[str, object] = {
@@ -89,5 +91,10 @@ def retrain_request(
     )  # fmt: skip
 
 
-def _size(value: object) -> float:
-    return float(value) if isinstance(value, (int, float)) else 0.0
+def _threshold(view: StatisticView, severity: Severity) -> float:
+    return view.critical if severity == "critical" and view.critical is not None else view.warning
+
+
+def _above(view: StatisticView, severity: Severity) -> float:
+    """How many times that threshold the effect is."""
+    return (view.effect or 0.0) / max(_threshold(view, severity), 1e-12)
