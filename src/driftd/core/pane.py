@@ -7,6 +7,7 @@ With z the value standardised by the grid, q = rint(clip(z, +-64) * 2^20), s1 = 
 
 from __future__ import annotations
 
+import struct
 import zlib
 from dataclasses import dataclass
 from types import ModuleType
@@ -50,29 +51,30 @@ class Pane:
             self.slices = merge_slices(self.slices, other.slices) if len(self.slices) else other.slices
 
     def pack(self) -> bytes:
-        """Bytes that are a function of the content alone."""
-        return b"".join(
-            _frame(part)
-            for part in (
-                _narrow(np.array([self.events], np.int64)),
-                _narrow(self.counts),
-                _narrow(self.moments.ravel()),
-                _narrow(self.slices.ravel()),
-            )
-        )
+        """Bytes that are a function of the content alone: events, the width and size of each array, all of them deflated
+        at once.
+        """
+        parts = [_narrow(values.ravel()) for values in (self.counts, self.moments, self.slices)]
+        head = _HEAD.pack(self.events, *(number for width, part in parts for number in (width, len(part))))
+        return head + zlib.compress(b"".join([part for _, part in parts]), 1)
 
     @classmethod
     def unpack(cls, body: bytes) -> Pane:
         """Raises ValueError for bytes that `pack` did not make."""
-        parts = []
+        try:
+            events, *shape = _HEAD.unpack_from(body)
+            flat = zlib.decompress(memoryview(body)[_HEAD.size :])
+        except (struct.error, zlib.error) as fault:
+            raise ValueError(f"these bytes are no pane: {fault}") from fault
+        arrays = []
         at = 0
-        while at < len(body):
-            size = int.from_bytes(body[at : at + 4], "little")
-            parts.append(_widen(body[at + 4 : at + 4 + size]))
-            at += 4 + size
-        if len(parts) != 4 or len(parts[0]) != 1 or len(parts[2]) % 3 or len(parts[3]) % 5:
+        for width, size in zip(shape[::2], shape[1::2], strict=True):
+            arrays.append(_widen(width, flat[at : at + size]))
+            at += size
+        counts, moments, slices = arrays
+        if at != len(flat) or len(moments) % 3 or len(slices) % 5:
             raise ValueError("these bytes are no pane")
-        return cls(int(parts[0][0]), parts[1], parts[2].reshape(3, -1), parts[3].reshape(-1, 5))
+        return cls(events, counts, moments.reshape(3, -1), slices.reshape(-1, 5))
 
 
 def merge_slices(one: Ints, other: Ints) -> Ints:
@@ -136,33 +138,33 @@ class Counted:
         return out[:used]
 
 
-_WIDTHS: Final = tuple(np.dtype(name) for name in ("<i1", "<i2", "<i4", "<i8"))
+_WIDTHS: Final = tuple(
+    (np.iinfo(name).min, np.iinfo(name).max, np.dtype(name)) for name in ("<i1", "<i2", "<i4", "<i8")
+)
+_HEAD: Final = struct.Struct("<qBIBIBI")
 
 
 def pack_ints(values: Ints) -> bytes:
     """Integers as bytes: the narrowest width that holds them all, deflated. The same numbers give the same bytes."""
-    return _narrow(values.ravel())
+    width, part = _narrow(values.ravel())
+    return bytes([width]) + zlib.compress(part, 1)
 
 
 def unpack_ints(body: bytes) -> Ints:
-    """The reverse of `pack_ints`, flat."""
-    return _widen(body)
-
-
-def _narrow(values: Ints) -> bytes:
-    low, high = (int(values.min()), int(values.max())) if len(values) else (0, 0)
-    width = next(i for i, dtype in enumerate(_WIDTHS) if np.iinfo(dtype).min <= low and high <= np.iinfo(dtype).max)
-    return bytes([width]) + zlib.compress(values.astype(_WIDTHS[width]).tobytes(), 1)
-
-
-def _widen(body: bytes) -> Ints:
-    if not body or body[0] >= len(_WIDTHS):
-        raise ValueError("these bytes are no packed integers")
+    """The reverse of `pack_ints`, flat. Raises ValueError for other bytes."""
     try:
-        return np.frombuffer(zlib.decompress(body[1:]), _WIDTHS[body[0]]).astype(np.int64)
-    except zlib.error as fault:
+        return _widen(body[0], zlib.decompress(body[1:]))
+    except (IndexError, zlib.error) as fault:
         raise ValueError(f"these bytes are no packed integers: {fault}") from fault
 
 
-def _frame(part: bytes) -> bytes:
-    return len(part).to_bytes(4, "little") + part
+def _narrow(values: Ints) -> tuple[int, bytes]:
+    low, high = (int(values.min()), int(values.max())) if len(values) else (0, 0)
+    width = next(i for i, (least, most, _) in enumerate(_WIDTHS) if least <= low and high <= most)
+    return width, values.astype(_WIDTHS[width][2]).tobytes()
+
+
+def _widen(width: int, part: bytes) -> Ints:
+    if width >= len(_WIDTHS):
+        raise ValueError(f"integers have no width {width}")
+    return np.frombuffer(part, _WIDTHS[width][2]).astype(np.int64)
