@@ -44,6 +44,8 @@ def fault(evidence: str) -> str | None:
         return None if evidence in defined() else "there is no such test"
     if evidence.startswith("make "):
         return None if evidence.removeprefix("make ") in TARGETS else "the Makefile has no such target"
+    if evidence == ".ci/run":
+        return None if "make demo" in (ROOT / evidence).read_text() else "it does not run the demo"
     if evidence.startswith("driftd "):
         return "there is no such command" if unknown(evidence.split()[1:]) else None
     if found := re.match(r"python -m (tests(?:\.\w+)+)", evidence):
