@@ -12,6 +12,7 @@ from driftd.core.view import (
     ReceiverView,
     Runtime,
     SeriesView,
+    ShareView,
     StatisticView,
     View,
 )
@@ -83,6 +84,7 @@ SERIES = SeriesView(
     signal_errors={"age": 2},
     statistics=(FIRING, UNKNOWN),
     detectors=(DETECTOR,),
+    shares=(ShareView("age", "01 (-inf, 23]", 0.1, 0.25), ShareView("age", "02 (23, inf)", 0.9, 0.75)),
 )
 UNJUDGED = SeriesView(
     model="churn",
@@ -157,6 +159,7 @@ def named(name: str) -> View:
         signal_errors={name: 1},
         statistics=statistics,
         detectors=detectors,
+        shares=(ShareView(name, name, 0.5, 0.25),),
     )
     model = dataclasses.replace(
         MODEL,

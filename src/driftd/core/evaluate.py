@@ -14,8 +14,9 @@ from driftd.core.finding import Finding, Origin, Subject, finding, rounded
 from driftd.core.judge import STATISTICS, Judgement, judge
 from driftd.core.pane import Ints
 from driftd.core.reference import Reference
+from driftd.core.shares import in_trouble, shares
 from driftd.core.spec import Model, Severity, WindowRule
-from driftd.core.view import SignalState, StatisticView
+from driftd.core.view import ShareView, SignalState, StatisticView
 from driftd.core.window import Span
 
 CALM = 0.8
@@ -39,6 +40,7 @@ class Evaluator:
         self.origin, self.model = origin, model
         self.alerts: dict[tuple[str, str], Alert] = {}
         self.statistics: tuple[StatisticView, ...] = ()
+        self.shares: tuple[ShareView, ...] = ()
 
     def evaluate(self, span: Span, reference: Reference, counts: Ints, panes: list[list[int]]) -> list[Finding]:
         """Judge one window. `panes`: what it is made of, for the explanation."""
@@ -52,6 +54,12 @@ class Evaluator:
             out += findings
             views += rule_views
         self.statistics = tuple(views)
+        psi_n = found.n[STATISTICS.index("psi")]
+        self.shares = tuple(
+            share
+            for signal in in_trouble(views)
+            for share in shares(reference, counts, float(psi_n[reference.grid.index[signal]]), signal)
+        )
         return out
 
     def _rule(
@@ -142,7 +150,7 @@ class Evaluator:
                 told = [s for s in rule.statistics if _possible(reference, i, STATISTICS.index(s))]
                 if rule.on is None or name in rule.on:
                     views += [self._blind(rule, name, s, span, reference) for s in told]
-        self.statistics = tuple(views)
+        self.statistics, self.shares = tuple(views), ()
 
     def _blind(self, rule: WindowRule, name: str, statistic: str, span: Span, reference: Reference) -> StatisticView:
         alert = self.alerts.get((rule.name, name))

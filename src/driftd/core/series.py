@@ -20,7 +20,7 @@ from driftd.core.grid import Grid
 from driftd.core.pane import Pane
 from driftd.core.reference import Reference
 from driftd.core.spec import Model, Severity
-from driftd.core.view import StatisticView
+from driftd.core.view import ShareView, StatisticView
 from driftd.core.watch import Watch
 from driftd.core.window import Span, Windows
 
@@ -123,6 +123,7 @@ class Series:
             "last": self.windows.last,
             "span": [span.start, span.end, span.level, span.events, span.enough] if span else None,
             "statistics": [list(column) for column in zip(*map(_STATISTIC, self.statistics), strict=True)],
+            "shares": [[share.signal, share.group, share.reference, share.current] for share in self.evaluator.shares],
         }
 
     def load(self, plain: Mapping[str, object], blocks: Mapping[tuple[int, int], tuple[int, bytes]]) -> None:
@@ -138,6 +139,8 @@ class Series:
         self.windows.load(blocks, rows["last"])
         views = [dict(zip(_FIELDS, row, strict=True)) for row in zip(*rows["statistics"], strict=True)]
         self.evaluator.statistics = tuple(StatisticView(**{**view, "flags": tuple(view["flags"])}) for view in views)
+        # A state from before they were told has none.
+        self.evaluator.shares = tuple(ShareView(*row) for row in rows.get("shares", []))
 
 
 def _rows(table: Mapping[tuple[str, str], object]) -> list[list[object]]:

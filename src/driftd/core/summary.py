@@ -83,6 +83,7 @@ def _series(monitor: Monitor, version: str, kind: Kind, *, silent: bool) -> Seri
         signal_errors=dict(series.errors) if series else {},
         statistics=tuple(_unknown(view) if silent else view for view in series.statistics) if series else (),
         detectors=series.watch.views() if series else (),
+        shares=series.evaluator.shares if series and not silent else (),
     )
 
 

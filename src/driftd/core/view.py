@@ -54,6 +54,16 @@ class DetectorView:
 
 
 @dataclass(frozen=True, slots=True)
+class ShareView:
+    """One group of a signal's values: its share of those in the reference, and of those in the newest window."""
+
+    signal: str
+    group: str
+    reference: float
+    current: float
+
+
+@dataclass(frozen=True, slots=True)
 class SeriesView:
     """One (model, version, kind). Times are event time in ms; counts are totals since its first event."""
 
@@ -75,6 +85,8 @@ class SeriesView:
     signal_errors: Mapping[str, int]
     statistics: tuple[StatisticView, ...] = ()
     detectors: tuple[DetectorView, ...] = ()
+    shares: tuple[ShareView, ...] = ()
+    """Of the few signals that are worst, while they are pending or firing (`core.shares`)."""
 
 
 @dataclass(frozen=True, slots=True)

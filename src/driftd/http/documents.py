@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from driftd.core.action import rfc3339
-from driftd.core.view import DetectorView, ModelView, PartitionView, Runtime, SeriesView, StatisticView
+from driftd.core.view import DetectorView, ModelView, PartitionView, Runtime, SeriesView, ShareView, StatisticView
 from driftd.http.status import firing, model_state, series_state
 
 Document = dict[str, Any]
@@ -106,6 +106,10 @@ def _detector(one: DetectorView) -> Document:
     }
 
 
+def _share(one: ShareView) -> Document:
+    return {"signal": one.signal, "group": one.group, "reference": one.reference, "current": one.current}
+
+
 def _firing(model: ModelView) -> list[Document]:
     return [
         {
@@ -146,6 +150,7 @@ def model_detail(model: ModelView) -> Document:
             "signal_errors": one.signal_errors,
             "statistics": [_statistic(item) for item in one.statistics],
             "detectors": [_detector(item) for item in one.detectors],
+            "shares": [_share(item) for item in one.shares],
         }
         for one in model.series
     ]

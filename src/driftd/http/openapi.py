@@ -217,6 +217,7 @@ _DETAILED: Final = _object(
     signal_errors=_COUNTS,
     statistics=_array(_STATISTIC),
     detectors=_array(_DETECTOR),
+    shares=_array(_object(signal=_STRING, group=_STRING, reference=_NUMBER, current=_NUMBER)),
 )
 _COUNTED: Final = _object(rule=_STRING, type=_STRING, severity=_STRING, count=_INTEGER)
 _PARTITION: Final = _object(

@@ -13,7 +13,7 @@ import driftd
 from driftd.core.catalogue import REFERENCE_STATES, RETRAIN_STATES, SIGNAL_STATES
 from driftd.core.event import PartitionId
 from driftd.core.spec import SEVERITIES, Severity
-from driftd.core.view import DetectorView, ModelView, PartitionView, Runtime, SeriesView, StatisticView
+from driftd.core.view import DetectorView, ModelView, PartitionView, Runtime, SeriesView, ShareView, StatisticView
 from driftd.http.exposition import Row, escape
 from driftd.http.health import unready
 from driftd.http.scrape import Labelled, Scrape, rule_labels, series_labels, topic_labels
@@ -45,6 +45,10 @@ def _statistics(scrape: Scrape) -> Labelled[StatisticView]:
 
 def _detectors(scrape: Scrape) -> Labelled[DetectorView]:
     return scrape.detectors
+
+
+def _shares(scrape: Scrape) -> Labelled[ShareView]:
+    return scrape.shares
 
 
 def _partitions(scrape: Scrape) -> Labelled[PartitionView]:
@@ -253,6 +257,8 @@ SOURCES: Final[dict[str, Source]] = {
     "driftd_p_value": _each(_statistics, lambda s: s.p_value),
     "driftd_signal_state": _one_hot(_statistics, SIGNAL_STATES, lambda s: s.state),
     "driftd_signal_flag": _flags,
+    "driftd_reference_share": _each(_shares, lambda s: s.reference),
+    "driftd_current_share": _each(_shares, lambda s: s.current),
     "driftd_detector_estimate": _each(_detectors, lambda d: d.estimate),
     "driftd_detector_width_events": _each(_detectors, lambda d: d.width),
     "driftd_detector_effect": _each(_detectors, lambda d: d.effect),

@@ -6,7 +6,16 @@ from collections.abc import Iterator
 from typing import Generic, TypeVar
 
 from driftd.core.event import PartitionId
-from driftd.core.view import DetectorView, ModelView, PartitionView, Runtime, SeriesView, StatisticView, View
+from driftd.core.view import (
+    DetectorView,
+    ModelView,
+    PartitionView,
+    Runtime,
+    SeriesView,
+    ShareView,
+    StatisticView,
+    View,
+)
 from driftd.http.exposition import escape
 from driftd.http.published import Published
 
@@ -45,6 +54,7 @@ class Scrape:
         self.series = Labelled[SeriesView]()
         self.statistics = Labelled[StatisticView]()
         self.detectors = Labelled[DetectorView]()
+        self.shares = Labelled[ShareView]()
         self.partitions = Labelled[PartitionView]()
         for model in self.view.models:
             self.models.add(f'model="{escape(model.model)}"', model)
@@ -60,6 +70,8 @@ class Scrape:
             self.statistics.add(f'{rule_labels(text, statistic)},statistic="{escape(statistic.statistic)}"', statistic)
         for detector in series.detectors:
             self.detectors.add(rule_labels(text, detector), detector)
+        for share in series.shares:
+            self.shares.add(f'{text},signal="{escape(share.signal)}",group="{escape(share.group)}"', share)
 
 
 def series_labels(model: ModelView, series: SeriesView) -> str:
