@@ -43,20 +43,23 @@ CLOSE_S = 10.0
 
 
 def references(spec: Spec) -> dict[str, dict[str, GivenReference]]:
-    """The reference files that the settings name, by model and version ("" the model's own). Raises UserError.
-
-    Those of model "" are for every model that the settings do not name.
+    """The reference files that the settings name, by `Spec.key_of` and version ("" the model's own). Raises
+    UserError.
     """
     out: dict[str, dict[str, GivenReference]] = {}
-    for name, model in [("", spec.default), *sorted(spec.models.items())]:
+    read: dict[str, GivenReference] = {}
+    """By path: an expression's file is that of every model it matches."""
+    for name, model in sorted(spec.named().items()):
         if not isinstance(model.reference, ReferenceFiles):
             continue
         files = dict(model.reference.versions)
         if model.reference.file is not None:
             files[""] = model.reference.file
         for version, path in sorted(files.items()):
-            header, reference = reference_file.read(Path(path))
-            out.setdefault(name, {})[version] = GivenReference(header.version, reference)
+            if path not in read:
+                header, reference = reference_file.read(Path(path))
+                read[path] = GivenReference(header.version, reference)
+            out.setdefault(name, {})[version] = read[path]
         grids = {given.reference.grid.hash for given in out.get(name, {}).values()}
         if len(grids) > 1:
             raise UserError(

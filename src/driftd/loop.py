@@ -16,7 +16,7 @@ import structlog
 from driftd.core.action import Action
 from driftd.core.clock import NEVER
 from driftd.core.engine import Engine
-from driftd.core.event import Block, Discovered, Kind, PartitionId, Tick
+from driftd.core.event import Block, Discovered, PartitionId, Tick
 from driftd.core.fault import UserError
 from driftd.core.monitor import Outcome
 from driftd.core.pane import compiled
@@ -96,7 +96,7 @@ class Loop:
     def run(self, stop: threading.Event) -> None:
         """Until `stop` is set. Raises UserError where going on would be wrong (mostly poison, a fatal broker error)."""
         compiled()  # before the first record, not while others of the group wait for a poll
-        self._teach(self.engine.grids())
+        self._teach()
         next_commit = next_publish = time.monotonic()
         try:
             if self.opening is not None:
@@ -135,7 +135,7 @@ class Loop:
 
     def _block(self, run: RecordRun) -> None:
         block: Block = self.decoder.decode(run.partition, run)
-        found = profile(block, self.engine.plans, self.engine.default_plan)
+        found = profile(block, self.engine.plan_of)
         self.blocks += 1
         self.bytes_read += sum(map(len, filter(None, run.values)))
         self.pending.records += block.records
@@ -151,13 +151,12 @@ class Loop:
         self.pending.actions += outcome.actions
         # Packed at once: so they take an eighth of the memory, and the commit, which holds up reading, less time.
         self.pending.panes += [PaneRow(p.model, p.version, p.kind, p.start, p.end, p.body()) for p in outcome.panes]
-        if outcome.grids:
-            self._teach({(model, kind) for model, kind, _ in outcome.grids})
+        self._teach()
 
-    def _teach(self, grids: set[tuple[str, Kind]]) -> None:
+    def _teach(self) -> None:
         """The decoder reads a model's signals by the types of its grid from now on."""
-        for model, kind in sorted(grids):
-            self.decoder.learn_types(model, kind, self.engine.types(model, kind))
+        for model, kind, types in self.engine.new_types():
+            self.decoder.learn_types(model, kind, types)
 
     # -- commit ------------------------------------------------------------------------------------------------------
 

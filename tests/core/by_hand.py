@@ -26,7 +26,7 @@ PLAIN = Model("m", WINDOW, ReferenceFiles("a file"))
 
 def give(engine: Engine, stimulus: Block | Stimulus) -> Outcome:
     if isinstance(stimulus, Block):
-        return engine.apply(profile(stimulus, engine.plans, engine.default_plan))
+        return engine.apply(profile(stimulus, engine.plan_of))
     return engine.apply(stimulus)
 
 

@@ -187,7 +187,7 @@ class Reader:
             self.apply(one)
 
     def profile(self, block: Block) -> Profile:
-        return profile(block, self.engine.plans, self.engine.default_plan)
+        return profile(block, self.engine.plan_of)
 
     def tick(self, partition: PartitionId) -> None:
         """A partition whose end was reached and quiet: what is there is a block, and its arrival time moves."""

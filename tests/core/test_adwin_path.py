@@ -47,7 +47,7 @@ def run(values: np.ndarray, made: Reference, partitions: int) -> tuple[Engine, l
         group = Columns("m", "1", "prediction", times[rows], np.arange(first, first + len(rows)), {"x": values[rows]})
         earliest, latest = int(times[rows[0]]), int(times[rows[-1]])
         block = Block(partition, first, first + len(rows), len(rows), earliest, latest, (group,))
-        out = subject.apply(profile(block, subject.plans, subject.default_plan))
+        out = subject.apply(profile(block, subject.plan_of))
         bodies += [action.body() for action in out.actions]
     bodies += [action.body() for action in subject.finish().actions]
     return subject, bodies

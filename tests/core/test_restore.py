@@ -98,7 +98,7 @@ def test_a_commit_writes_only_what_changed(seed: int):
     recorder = Recorder(log, seed, Manner(live=True, poll=8_192, step=60 * SECOND))
     recorder.run()
     engine, rows = Engine(log.spec, log.given), Rows()
-    small = {"clock", "counts", "dropped_models"}
+    small = {"clock", "counts", "dropped_models", "ignored"}
     for stimulus in recorder.stimuli:
         give(engine, stimulus)
         touched = {group.model for group in stimulus.groups} if isinstance(stimulus, Block) else set()

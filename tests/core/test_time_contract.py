@@ -154,7 +154,7 @@ def assert_nothing_is_left(one: Run) -> None:
     if max(engine.clock.arrivals.values()) == NEVER:
         assert not any(engine.clock._wakes.values())
     quiet = engine.changes()
-    assert set(quiet) == {"clock", "counts", "dropped_models"}
+    assert set(quiet) == {"clock", "counts", "dropped_models", "ignored"}
     again = Engine(one.reader.log.spec, one.reader.log.given)
     again.restore(one.durable.read())
     assert again.view() == engine.view()

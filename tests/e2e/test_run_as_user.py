@@ -482,12 +482,10 @@ def continued(directory: Path, monitoring: dict[str, object], runs: Sequence[Rec
         replay = Replay(made_of, {} if store.load_rows() else {runs[0].partition: ("prediction",)})
         engine = replay.engine
         engine.restore(store.load_rows())
-        replay._teach(engine.grids())
+        replay._teach()
         told: list[dict[str, Any]] = []
         for run in runs:
-            outcome = engine.apply(
-                profile(replay.decoder.decode(run.partition, run), engine.plans, engine.default_plan)
-            )
+            outcome = engine.apply(profile(replay.decoder.decode(run.partition, run), engine.plan_of))
             told += [json.loads(action.body()) for action in replay._follow(outcome)]
             panes = [PaneRow(p.model, p.version, p.kind, p.start, p.end, p.body()) for p in outcome.panes]
             store.commit(Commit(rows=engine.changes(), panes=panes))

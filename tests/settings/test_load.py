@@ -158,6 +158,33 @@ def test_models_in_files_of_their_own(given, tmp_path):
     assert settings.spec().models["b"].reference == spec.ReferenceFiles(str(tmp_path / "models.d/b.json"))
 
 
+def test_an_expression_lies_under_the_models_that_it_matches(given, tmp_path):
+    found = given(
+        "monitoring: {window: {length: 2h}, rules: {drift: {warning: 0.05}}}\n"
+        "models:\n"
+        "  fraud-eu: {labels: {region: eu}, window: {every: 10m}}\n"
+        "  '^fraud-': {labels: {team: fraud}, window: {every: 1m}, reference: {file: fraud.json}}\n"
+        "  '^fraud-us-': {labels: {team: us}, rules: {drift: null}}\n"
+        "unknown_models: ignore\n"
+    ).spec()
+    assert list(found.models) == ["fraud-eu"]
+    named = found.models["fraud-eu"]
+    assert named.labels == {"team": "fraud", "region": "eu"}
+    assert (named.window.length, named.window.every) == (2 * HOUR, 10 * MINUTE)
+    assert named.reference == spec.ReferenceFiles(str(tmp_path / "fraud.json"))
+    assert [expression.pattern for expression, _ in found.patterns] == ["^fraud-us-", "^fraud-"]
+    keys = {name: found.key_of(name) for name in ("fraud-eu", "fraud-us-1", "fraud-de", "churn", "my-fraud-x")}
+    assert keys == {
+        "fraud-eu": "fraud-eu", "fraud-us-1": "^fraud-us-", "fraud-de": "^fraud-", "churn": "", "my-fraud-x": "",
+    }  # fmt: skip
+    settings = found.named()
+    assert settings["^fraud-us-"].labels == {"team": "us"}
+    assert [rule.name for rule in settings["^fraud-us-"].window_rules] == ["gaps"]
+    assert settings["^fraud-us-"].reference == spec.Learn()
+    assert [rule.warning for rule in settings["^fraud-"].window_rules if rule.name == "drift"] == [0.05]
+    assert found.ignore_unknown
+
+
 def test_anchors_and_merges(given):
     found = given(
         "models:\n"

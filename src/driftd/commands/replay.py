@@ -44,13 +44,13 @@ class Replay:
         self.engine.apply(Discovered(kinds))
         self.refused: dict[str, int] = {}
         self.records = 0
-        self._teach(self.engine.grids())
+        self._teach()
 
     def read(self, run: RecordRun) -> list[Action]:
         """One block."""
         block = self.decoder.decode(run.partition, run)
         self.records += block.records
-        found = profile(block, self.engine.plans, self.engine.default_plan)
+        found = profile(block, self.engine.plan_of)
         for refusal in found.refused:
             self.refused[refusal.reason] = self.refused.get(refusal.reason, 0) + 1
         return self._follow(self.engine.apply(found))
@@ -59,12 +59,12 @@ class Replay:
         return self._follow(self.engine.finish())
 
     def _follow(self, outcome: Outcome) -> list[Action]:
-        self._teach({(model, kind) for model, kind, _ in outcome.grids})
+        self._teach()
         return outcome.actions
 
-    def _teach(self, grids: set[tuple[str, Kind]]) -> None:
-        for model, kind in sorted(grids):
-            self.decoder.learn_types(model, kind, self.engine.types(model, kind))
+    def _teach(self) -> None:
+        for model, kind, types in self.engine.new_types():
+            self.decoder.learn_types(model, kind, types)
 
 
 def main(

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from typing import Final, cast
 
 from driftd.core.baseline import GivenReference
 from driftd.core.clock import NEVER, Clock
@@ -21,6 +22,8 @@ from driftd.core.view import ModelView, PartitionView, View
 
 Stimulus = Profile | Tick | Discovered
 
+IGNORED_NAMES: Final = 1_000
+
 
 @dataclass(slots=True)
 class Counts:
@@ -33,8 +36,8 @@ class Counts:
 
 
 class Engine:
-    """`given`: references from files, by model, then by version ("" the model's own). Those of model "" are for every
-    model that the settings do not name.
+    """`given`: references from files, by the key of the model's settings (see `Spec.key_of`), then by version, "" for the
+    model's own.
     """
 
     def __init__(self, spec: Spec, given: Mapping[str, Mapping[str, GivenReference]] | None = None) -> None:
@@ -45,14 +48,23 @@ class Engine:
         self.plans: dict[str, Plan] = {}
         self.counts: dict[PartitionId, Counts] = {}
         self.dropped_models = 0
+        self.ignored_events = 0
+        self.ignored: dict[str, int] = {}
+        """Events of models that are unknown to the settings, which leave such out; the first so many names."""
+        self._settings = spec.named()
         self._views: dict[str, ModelView] = {}
         self._silent: dict[str, Silent] = {}
         self._changed: set[str] = set()
         self._restored: set[tuple[str, Kind]] = set()
-        self.default_plan = Monitor(spec.group, spec.default, spec.limits, self.given.get("", {})).plan()
+        self._new: set[str] = set()
+        self._unseen = {key: self._made(key, key).plan() for key in spec.named() if key not in spec.models}
         # A model with a reference is known before its first event, so that its first block is counted on its grid.
-        for model in sorted({*spec.models, *self.given} - {""}):
-            self._monitor(model)
+        for model in sorted({*spec.models, *(name for name in self.given if name not in self._unseen)}):
+            self._monitor(model, named=True)
+
+    def plan_of(self, model: str) -> Plan:
+        """What the map must know of a model now, be it seen or not."""
+        return self.plans.get(model) or self._unseen.get(self.spec.key_of(model)) or self._unseen[""]
 
     def apply(self, stimulus: Stimulus) -> Outcome:
         """Take one stimulus in; what follows from it, in order."""
@@ -94,7 +106,7 @@ class Engine:
         for seen in profile.seen:
             monitor = self._monitor(seen.model)
             if monitor is None:
-                self.dropped_models += seen.events
+                self._leave_out(seen.model, seen.events)
                 continue
             monitor.add(
                 self.clock, profile, seen, by_key[seen.model, seen.kind], before, memory + monitor.learning_bytes
@@ -103,7 +115,7 @@ class Engine:
         for model, events in profile.backfill.items():
             monitor = self._monitor(model)
             if monitor is None:
-                self.dropped_models += events
+                self._leave_out(model, events)
                 continue
             monitor.backfill += events
             monitor.dirty.add(("core",))
@@ -125,33 +137,45 @@ class Engine:
             monitor.close(self.clock, kind, out)
             if len(out.grids) > grids or len(out.references) > references:
                 self.plans[model] = monitor.plan()
+                self._new.add(model)
             self._touch(model)
 
     def _touch(self, model: str) -> None:
         self._changed.add(model)
         self._views.pop(model, None)
 
-    def _monitor(self, name: str) -> Monitor | None:
+    def _monitor(self, name: str, *, named: bool = False) -> Monitor | None:
+        """The monitor of a model; None where it is left out. `named`: somebody has chosen to watch it."""
         monitor = self.monitors.get(name)
         if monitor is None:
-            if len(self.monitors) >= self.spec.limits.models:
+            key = name if name in self.given else self.spec.key_of(name)
+            unknown = key == "" and self.spec.ignore_unknown and not named
+            if unknown or len(self.monitors) >= self.spec.limits.models:
                 return None
-            model = self.spec.models.get(name) or replace(self.spec.default, name=name)
-            others = {} if name in self.spec.models else self.given.get("", {})
-            monitor = Monitor(self.spec.group, model, self.spec.limits, self.given.get(name, others))
-            self.monitors[name] = monitor
+            monitor = self.monitors[name] = self._made(name, key)
             self.plans[name] = monitor.plan()
+            self._new.add(name)
         return monitor
+
+    def _made(self, name: str, key: str) -> Monitor:
+        model = self._settings.get(key, self.spec.default)
+        return Monitor(self.spec.group, replace(model, name=name), self.spec.limits, self.given.get(key, {}))
+
+    def _leave_out(self, model: str, events: int) -> None:
+        if not self.spec.ignore_unknown or self.spec.key_of(model):
+            self.dropped_models += events
+            return
+        self.ignored_events += events
+        if model in self.ignored or len(self.ignored) < IGNORED_NAMES:
+            self.ignored[model] = self.ignored.get(model, 0) + events
 
     # -- what the decoder is told ------------------------------------------------------------------------------------
 
-    def grids(self) -> set[tuple[str, Kind]]:
-        """Every (model, kind) that has a grid."""
-        return {(name, kind) for name, monitor in self.monitors.items() for kind in monitor.baselines.grids}
-
-    def types(self, model: str, kind: Kind) -> dict[str, SignalType]:
-        """The signals on that grid, with their types."""
-        return self.monitors[model].baselines.types(kind)
+    def new_types(self) -> list[tuple[str, Kind, dict[str, SignalType]]]:
+        """Each (model, kind) that has a grid and was not given before, with the types of its signals."""
+        known = [(name, kind) for name in sorted(self._new) for kind in self.monitors[name].baselines.grids]
+        self._new.clear()
+        return [(name, kind, self.monitors[name].baselines.types(kind)) for name, kind in known]
 
     # -- edges of the log --------------------------------------------------------------------------------------------
 
@@ -178,6 +202,7 @@ class Engine:
             for p, c in sorted(self.counts.items())
         ]
         rows["dropped_models"] = self.dropped_models
+        rows["ignored"] = [self.ignored_events, dict(sorted(self.ignored.items()))]
         return rows
 
     def restore(self, rows: Mapping[str, object]) -> None:
@@ -192,13 +217,14 @@ class Engine:
         for topic, number, next_offset, records, unknown, refused in counts:
             self.counts[PartitionId(topic, number)] = Counts(next_offset, records, unknown, dict(refused))
         self.dropped_models = dropped
+        self.ignored_events, self.ignored = cast("tuple[int, dict[str, int]]", rows["ignored"])
         by_model: dict[str, dict[str, object]] = {}
         for key, value in rows.items():
             if key.startswith(f"model{SEPARATOR}"):
                 _, name, rest = key.split(SEPARATOR, 2)
                 by_model.setdefault(name, {})[rest] = value
         for name in sorted(by_model):
-            monitor = self._monitor(name)
+            monitor = self._monitor(name, named=True)  # it was watched, and is watched on
             if monitor is not None:
                 restore_monitor(monitor, by_model[name])
                 self.plans[name] = monitor.plan()
@@ -226,4 +252,10 @@ class Engine:
             )
             for partition, counts in sorted(self.counts.items())
         )
-        return View(tuple(self._views[name] for name in sorted(self._views)), partitions, self.dropped_models)
+        return View(
+            tuple(self._views[name] for name in sorted(self._views)),
+            partitions,
+            self.dropped_models,
+            self.ignored_events,
+            dict(self.ignored),
+        )

@@ -33,6 +33,19 @@ class Evaluation:
     found: Judgement
 
 
+@dataclass(frozen=True, slots=True)
+class Tests:
+    """What one rule tests in a window: statistics and signals by number; the level of the whole look; and for each
+    (signal, statistic) whose p-value passed, the level it passed at.
+    """
+
+    rule: WindowRule
+    rows: Sequence[int]
+    signals: Sequence[int]
+    level: float
+    passed: Mapping[tuple[int, int], float]
+
+
 class Evaluator:
     """The window rules of one (model, version, kind) with the alerts that they keep, by (rule, signal)."""
 
@@ -47,59 +60,61 @@ class Evaluator:
         found = judge(reference, counts, self.model.window.min_samples)
         evaluation = Evaluation(span, reference, counts, found)
         explain = {"window_level": span.level, "window_events": span.events, "panes": panes}
-        out: list[Finding] = []
-        views: list[StatisticView] = []
-        for rule in self.model.window_rules:
-            findings, rule_views = self._rule(rule, evaluation, explain)
-            out += findings
-            views += rule_views
-        self.statistics = tuple(views)
-        psi_n = found.n[STATISTICS.index("psi")]
-        self.shares = tuple(
-            share
-            for signal in in_trouble(views)
-            for share in shares(reference, counts, float(psi_n[reference.grid.index[signal]]), signal)
-        )
+        tests = [self._tests(rule, evaluation) for rule in self.model.window_rules]
+        out = [finding for test in tests for finding in self._rule(test, evaluation, explain)]
+        self._show(evaluation, tests)
         return out
 
-    def _rule(
-        self, rule: WindowRule, e: Evaluation, explain: Mapping[str, object]
-    ) -> tuple[list[Finding], list[StatisticView]]:
-        grid = e.reference.grid
-        rows = [STATISTICS.index(name) for name in rule.statistics]
-        signals = [i for i, name in enumerate(grid.names) if rule.on is None or name in rule.on]
-        level, passed = self._levels(rule, e, rows, signals)
+    def recall(self, span: Span, reference: Reference, counts: Ints) -> None:
+        """Show again what was judged before: the alerts are as they stood after it."""
+        evaluation = Evaluation(span, reference, counts, judge(reference, counts, self.model.window.min_samples))
+        self._show(evaluation, [self._tests(rule, evaluation) for rule in self.model.window_rules])
+
+    def _show(self, e: Evaluation, tests: Sequence[Tests]) -> None:
+        names = e.reference.grid.names
+        self.statistics = tuple(
+            _view(test.rule, e, i, s, self.alerts.get((test.rule.name, names[i])), test.passed.get((i, s), test.level))
+            for test in tests
+            for i in test.signals
+            for s in test.rows
+            if _possible(e.reference, i, s)
+        )
+        n = e.found.n[STATISTICS.index("psi")]
+        self.shares = tuple(
+            share
+            for signal in in_trouble(self.statistics)
+            for share in shares(e.reference, e.counts, float(n[e.reference.grid.index[signal]]), signal)
+        )
+
+    def _rule(self, tests: Tests, e: Evaluation, explain: Mapping[str, object]) -> list[Finding]:
+        rule, grid = tests.rule, e.reference.grid
         fired: list[Subject] = []
         resolved: list[Subject] = []
-        views: list[StatisticView] = []
-        for i in signals:
+        for i in tests.signals:
             name = grid.names[i]
-            enough = [s for s in rows if e.found.enough[s, i]]
-            alert = self.alerts.get((rule.name, name))
-            if enough:
-                alert = alert or Alert()
-                worst, output = self._look(rule, e, i, enough, passed, alert)
-                if output == "firing" and alert.alert_id is None:
-                    alert.alert_id = self.origin.alert_id(rule.name, name, e.span.end)
-                if output is not None:
-                    subject = _subject(rule, e, i, worst, passed.get((i, worst), level), level, alert)
-                    (fired if output == "firing" else resolved).append(subject)
-                if output == "resolved":
-                    alert.forget()
-                self._keep((rule.name, name), alert)
-            views += [
-                _view(rule, e, i, s, alert, passed.get((i, s), level)) for s in rows if _possible(e.reference, i, s)
-            ]
+            enough = [s for s in tests.rows if e.found.enough[s, i]]
+            if not enough:
+                continue
+            alert = self.alerts.get((rule.name, name)) or Alert()
+            worst, output = self._look(rule, e, i, enough, tests.passed, alert)
+            if output == "firing" and alert.alert_id is None:
+                alert.alert_id = self.origin.alert_id(rule.name, name, e.span.end)
+            if output is not None:
+                own = tests.passed.get((i, worst), tests.level)
+                subject = _subject(rule, e, i, worst, own, tests.level, alert)
+                (fired if output == "firing" else resolved).append(subject)
+            if output == "resolved":
+                alert.forget()
+            self._keep((rule.name, name), alert)
         window = (e.span.start, e.span.end)
         return [
             *finding("resolved", rule.name, window, resolved, "calm", explain),
             *finding("firing", rule.name, window, fired, "", explain),
-        ], views
+        ]
 
-    def _levels(
-        self, rule: WindowRule, e: Evaluation, rows: Sequence[int], signals: Sequence[int]
-    ) -> tuple[float, dict[tuple[int, int], float]]:
-        """The level of the whole look; and for each (signal, statistic) whose p-value passed, the level it passed at."""
+    def _tests(self, rule: WindowRule, e: Evaluation) -> Tests:
+        rows = [STATISTICS.index(name) for name in rule.statistics]
+        signals = [i for i, name in enumerate(e.reference.grid.names) if rule.on is None or name in rule.on]
         tests = [(i, s) for i in signals for s in rows if e.found.enough[s, i]]
         # What can never be judged (a new category of a number) is no test; what lacks data today is one all the same.
         possible = sum(_possible(e.reference, i, s) for i in signals for s in rows)
@@ -108,7 +123,8 @@ class Evaluator:
         step = window.every if rule.persist == 1 else window.length
         level = look_level(rule.false_alarms_per_year, step, len(self.model.window_rules))
         levels = holm([float(e.found.p_value[s, i]) for i, s in tests], level, max(possible, 1))
-        return level, {test: own for test, own in zip(tests, levels, strict=True) if own is not None}
+        passed = {test: own for test, own in zip(tests, levels, strict=True) if own is not None}
+        return Tests(rule, rows, signals, level, passed)
 
     def _look(
         self,

@@ -5,7 +5,7 @@ So there is nothing to fence and no state to move: a second owner, a retry or a 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -78,14 +78,14 @@ class Profile:
     unknown_keys: int = 0
 
 
-def profile(block: Block, plans: Mapping[str, Plan], default: Plan) -> Profile:
-    """The profile of a block. `plans` by model; a model that has none is profiled by `default`."""
+def profile(block: Block, plan_of: Callable[[str], Plan]) -> Profile:
+    """The profile of a block. `plan_of` gives the plan of a model by its name."""
     seen: dict[tuple[str, Kind], Seen] = {}
     parts: list[Part] = []
     refused = list(block.malformed)
     for whole in block.groups:
         group = whole
-        plan = plans.get(group.model, default)
+        plan = plan_of(group.model)
         limit = block.latest + plan.max_ahead
         if int(group.time.max(initial=0)) > limit:
             refused += [

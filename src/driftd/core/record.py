@@ -167,6 +167,7 @@ def restore_monitor(monitor: Monitor, rows: Mapping[str, object]) -> None:
         monitor.series[key2] = series
         monitor.stored_blocks.setdefault(key2, set()).update(series.windows.rows())
         monitor.end(series.without_rules(), "rule removed")
+        series.recall()
 
 
 def _carried(monitor: Monitor, rows: Mapping[str, object]) -> list[tuple[tuple[str, ...], Any]]:

@@ -6,8 +6,7 @@ Everything here happens as a pane closes, in event order, and says the same when
 from __future__ import annotations
 
 from collections.abc import Mapping
-from operator import attrgetter
-from typing import Any, Final, cast
+from typing import Any, cast
 
 import numpy as np
 
@@ -17,16 +16,12 @@ from driftd.core.evaluate import Evaluator
 from driftd.core.event import Kind
 from driftd.core.finding import Finding, Origin, Subject, finding
 from driftd.core.grid import Grid
-from driftd.core.pane import Pane
+from driftd.core.pane import Pane, pack_ints, unpack_ints
 from driftd.core.reference import Reference
 from driftd.core.spec import Model, Severity
-from driftd.core.view import ShareView, StatisticView
+from driftd.core.view import StatisticView
 from driftd.core.watch import Watch
 from driftd.core.window import Span, Windows
-
-_FIELDS: Final = tuple(StatisticView.__dataclass_fields__)
-_STATISTIC: Final = attrgetter(*_FIELDS)
-"""All fields of one, at once. A fleet stores some ten thousand of them in each commit: by column, which is quicker."""
 
 
 class Series:
@@ -42,6 +37,8 @@ class Series:
         self.panes = 0
         self.evaluations = 0
         self.span: Span | None = None
+        self.judged = np.empty(0, np.int64)
+        """The counts of the newest window that had enough events."""
         self.errors: dict[str, int] = {}
 
     @property
@@ -60,11 +57,20 @@ class Series:
             self.span = span
             if span.enough:
                 self.evaluations += 1
-                counts = self.windows.total(self.grid, span).counts
-                out += self.evaluator.evaluate(span, self.reference, counts, self.windows.ends(span.level))
+                self.judged = self.windows.total(self.grid, span).counts
+                out += self.evaluator.evaluate(span, self.reference, self.judged, self.windows.ends(span.level))
             else:
                 self.evaluator.insufficient(span, self.reference)
         return out
+
+    def recall(self) -> None:
+        """After `load`, with a reference: show again what the newest window said."""
+        if self.span is None or self.reference is None:
+            return
+        if self.span.enough:
+            self.evaluator.recall(self.span, self.reference, self.judged)
+        else:
+            self.evaluator.insufficient(self.span, self.reference)
 
     def _count_errors(self, pane: Pane) -> None:
         bad = pane.counts[self.grid.first[:-1] + self.grid.cells + 2] if len(self.grid) else np.empty(0, np.int64)
@@ -122,8 +128,7 @@ class Series:
             "errors": dict(sorted(self.errors.items())),
             "last": self.windows.last,
             "span": [span.start, span.end, span.level, span.events, span.enough] if span else None,
-            "statistics": [list(column) for column in zip(*map(_STATISTIC, self.statistics), strict=True)],
-            "shares": [[share.signal, share.group, share.reference, share.current] for share in self.evaluator.shares],
+            "judged": pack_ints(self.judged),
         }
 
     def load(self, plain: Mapping[str, object], blocks: Mapping[tuple[int, int], tuple[int, bytes]]) -> None:
@@ -137,10 +142,7 @@ class Series:
         self.errors = dict(rows["errors"])
         self.span = Span(*rows["span"]) if rows["span"] else None
         self.windows.load(blocks, rows["last"])
-        views = [dict(zip(_FIELDS, row, strict=True)) for row in zip(*rows["statistics"], strict=True)]
-        self.evaluator.statistics = tuple(StatisticView(**{**view, "flags": tuple(view["flags"])}) for view in views)
-        # A state from before they were told has none.
-        self.evaluator.shares = tuple(ShareView(*row) for row in rows.get("shares", []))
+        self.judged = unpack_ints(rows["judged"])
 
 
 def _rows(table: Mapping[tuple[str, str], object]) -> list[list[object]]:

@@ -5,6 +5,7 @@ Nothing here is validated: `driftd.settings` refuses what is wrong and names the
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
@@ -146,9 +147,25 @@ class Limits:
 
 @dataclass(frozen=True, slots=True)
 class Spec:
-    """All of it. `group` names the installation in ids. A model not in `models` gets `default` under its own name."""
+    """All of it. `group` names the installation in ids.
+
+    A model that is not in `models` gets, under its own name, what the first of `patterns` says that matches it (each
+    is known by its expression), else `default`; or it is `unknown`, and `ignore_unknown` leaves it out.
+    """
 
     group: str = "driftd"
     models: Mapping[str, Model] = field(default_factory=dict)
     default: Model = Model("")
     limits: Limits = Limits()
+    patterns: tuple[tuple[re.Pattern[str], Model], ...] = ()
+    ignore_unknown: bool = False
+
+    def key_of(self, name: str) -> str:
+        """Under which name its settings stand: its own, an expression, or "" for the default."""
+        if name in self.models:
+            return name
+        return next((found.pattern for found, _ in self.patterns if found.match(name)), "")
+
+    def named(self) -> dict[str, Model]:
+        """Every model, expression and the default ("") by its key."""
+        return {"": self.default} | {found.pattern: model for found, model in self.patterns} | dict(self.models)

@@ -133,6 +133,9 @@ class View:
     partitions: tuple[PartitionView, ...] = ()
     dropped_models: int = 0
     """Events of models over the bound: their names are too many to be kept."""
+    ignored_events: int = 0
+    ignored: Mapping[str, int] = field(default_factory=dict)
+    """Events of models that the settings do not know and leave out, by name; the first 1,000 names."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from driftd.core.spec import DAY, SECOND
 from driftd.settings.document import Node
 from driftd.settings.fault import ENVIRONMENT, Key, Ledger
-from driftd.settings.kafka import BROKERS_OWN, OWNED, SECRET, covers
+from driftd.settings.kafka import BROKERS_OWN, OWNED, SECRET, covers, is_expression
 from driftd.settings.keys import nearest
 from driftd.settings.monitoring import Model, Monitoring, Retrain, WindowRule
 from driftd.settings.quantity import format_duration
@@ -32,12 +32,22 @@ class Across:
 
     def check(self) -> None:
         self._watched(("monitoring",), self.settings.monitoring)
+        for name in self.names(("models",)):
+            self._expression(name)
         for name, model in self.settings.models.items():
             self._watched(("models", name), model)
             self._labels(("models", name, "labels"), model)
         self._client()
         self._topics()
         self._receivers()
+
+    def _expression(self, name: str) -> None:
+        if is_expression(name):
+            try:
+                re.compile(name)
+            except re.error as error:
+                problem = f"`{name}` is not a regular expression: {error}"
+                self.say((("models", name),), problem, "mend it, or write the name of a model, without ^")
 
     def say(self, keys: tuple[Key, ...], problem: str, remedy: str) -> None:
         """A fault between keys, at the first that was written for the model itself, else at the first written."""

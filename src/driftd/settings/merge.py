@@ -7,7 +7,9 @@ from pathlib import Path
 
 from driftd.settings.document import Node
 from driftd.settings.fault import BUILT_IN, ENVIRONMENT, Key, Ledger, Place
+from driftd.settings.kafka import is_expression
 from driftd.settings.keys import ANY, nearest
+from driftd.settings.models import expressions, match
 from driftd.settings.monitoring import BUILT_IN_RULES
 
 PATHS: tuple[Key, ...] = (
@@ -42,7 +44,9 @@ def overlay(base: Node | None, top: Node, key: Key = ()) -> Node:
 
 
 def complete(tree: Node, ledger: Ledger) -> Node:
-    """The tree with the built-in rules below `monitoring`, `monitoring` below each model, and paths made whole."""
+    """The tree with the built-in rules below `monitoring`, that below each expression for models, what matches of these
+    below each model, and paths made whole.
+    """
     place = tree.place_of(("monitoring",))
     built_in = Node({"rules": _built_in(BUILT_IN_RULES, ("monitoring", "rules"))}, place)
     monitoring = tree.child("monitoring") or Node({}, place)
@@ -52,11 +56,13 @@ def complete(tree: Node, ledger: Ledger) -> Node:
     models = tree.child("models")
     if models is not None and isinstance(models.value, dict):
         merged: dict[str, Node] = {}
-        for name, node in models.value.items():
+        among = expressions(models.value)
+        for name, node in sorted(models.value.items(), key=lambda item: not is_expression(item[0])):
             model = Node({}, node.place) if node.value is None else node
-            _unknown_removals(watched, model, ledger)
-            merged[name] = _without_null_rules(overlay(watched, model, ("models", name)))
-        tree = tree.put(("models",), Node(merged, models.place))
+            base = merged.get(match(name, among) or "", watched)
+            _unknown_removals(base, model, ledger)
+            merged[name] = _without_null_rules(overlay(base, model, ("models", name)))
+        tree = tree.put(("models",), Node({name: merged[name] for name in models.value}, models.place))
     for pattern in PATHS:
         tree = _changed(tree, pattern, _whole_path)
     return tree

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Annotated, cast
+from typing import Annotated, Literal, cast
 
 from pydantic import AfterValidator, Field
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
@@ -12,7 +12,8 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 from driftd.core import spec
 from driftd.core.spec import DAY, HOUR, SECOND
 from driftd.settings.delivery import Heartbeat, Receiver, Route
-from driftd.settings.kafka import Kafka
+from driftd.settings.kafka import Kafka, is_expression
+from driftd.settings.models import expressions
 from driftd.settings.monitoring import Model, Monitoring
 from driftd.settings.quantity import Size, Span, refuse, shortened
 from driftd.settings.section import STRICT, FilePath, Many, Named, Section
@@ -81,6 +82,7 @@ class Settings(BaseSettings):
     limits: Limits = Limits()
     monitoring: Monitoring = Monitoring()
     models: Named[Model] = {}
+    unknown_models: Literal["watch", "ignore"] = "watch"
     receivers: Named[Receiver] = {}
     routes: Many[Route] = ()
 
@@ -98,5 +100,13 @@ class Settings(BaseSettings):
         """What the core needs to know of it."""
         limits = spec.Limits(**dict(self.limits), learning_memory=self.learning_memory)
         default = Model.model_construct(**dict(self.monitoring))
-        models = {name: model.core(name) for name, model in self.models.items()}
-        return spec.Spec(self.kafka.group_id, models, default.core(""), limits)
+        among = expressions(self.models)
+        named = {name: model.core(name) for name, model in self.models.items()}
+        return spec.Spec(
+            self.kafka.group_id,
+            {name: model for name, model in named.items() if not is_expression(name)},
+            default.core(""),
+            limits,
+            tuple((expression, named[expression.pattern]) for expression in among),
+            ignore_unknown=self.unknown_models == "ignore",
+        )
