@@ -13,8 +13,9 @@ from standardwebhooks.webhooks import WebhookVerificationError
 
 from driftd.core.action import Delivery
 from driftd.deliver.answer import LONGEST_WAIT_S, SHOWN, outcome, shown, wait_s
+from driftd.deliver.exchange import BODY_CAP
 from driftd.deliver.receiver import Dead, Refused, Retry, Sent
-from driftd.deliver.webhook import BODY_CAP, Webhook
+from driftd.deliver.webhook import Webhook
 from tests.deliver import endpoint as answers
 from tests.deliver.endpoint import SECRET, free_port
 from tests.store.examples import action

@@ -68,12 +68,15 @@ class Look:
 
 @dataclass(slots=True)
 class Alert:
-    """One alert: a (model, version, kind, rule, signal). `since`: the window end at which it fired."""
+    """One alert: a (model, version, kind, rule, signal). `since`: the window end at which it fired; `onset`: the end of
+    the first window of the unbroken run that led to it.
+    """
 
     state: State = "inactive"
     severity: Severity | None = None
     alert_id: str | None = None
     since: int | None = None
+    onset: int | None = None
     streaks: dict[Severity, Streak] = field(default_factory=lambda: {s: Streak() for s in SEVERITIES})
     quiet: Streak = field(default_factory=Streak)
 
@@ -89,6 +92,10 @@ class Alert:
                 streak.extend(look.start, look.end)
             else:
                 streak.stop()
+        if look.holds and self.onset is None:
+            self.onset = look.end
+        elif not look.holds and self.state != "firing":
+            self.onset = None
         if look.calm and self.state == "firing":
             self.quiet.extend(look.start, look.end)
         else:
@@ -121,16 +128,16 @@ class Alert:
 
     def forget(self) -> None:
         """After a resolve was told: the next firing is a new alert."""
-        self.severity = self.alert_id = self.since = None
+        self.severity = self.alert_id = self.since = self.onset = None
 
     def plain(self) -> list[object]:
         streaks = [[s.count, s.until] for s in (*self.streaks.values(), self.quiet)]
-        return [self.state, self.severity, self.alert_id, self.since, streaks]
+        return [self.state, self.severity, self.alert_id, self.since, streaks, self.onset]
 
     @classmethod
     def from_plain(cls, plain: list[object]) -> Alert:
-        state, severity, alert_id, since, streaks = plain
-        alert = cls(state, severity, alert_id, since)  # type: ignore[arg-type]
+        state, severity, alert_id, since, streaks, *onset = plain  # a state from before it was kept has none
+        alert = cls(state, severity, alert_id, since, *onset)  # type: ignore[arg-type]
         *by_severity, quiet = [Streak(count, until) for count, until in streaks]  # type: ignore[attr-defined]
         alert.streaks = dict(zip(SEVERITIES, by_severity, strict=True))
         alert.quiet = quiet

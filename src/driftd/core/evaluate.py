@@ -8,11 +8,15 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+import numpy as np
+
+from driftd.core.action import rfc3339
 from driftd.core.alert import Alert, Look, Output
 from driftd.core.budget import holm, look_level
 from driftd.core.finding import Finding, Origin, Subject, finding, rounded
 from driftd.core.judge import STATISTICS, Judgement, judge
-from driftd.core.pane import Ints
+from driftd.core.moved import moved
+from driftd.core.pane import Ints, Pane
 from driftd.core.reference import Reference
 from driftd.core.shares import in_trouble, shares
 from driftd.core.spec import Model, Severity, WindowRule
@@ -30,6 +34,7 @@ class Evaluation:
     span: Span
     reference: Reference
     counts: Ints
+    moments: Ints
     found: Judgement
 
 
@@ -55,10 +60,10 @@ class Evaluator:
         self.statistics: tuple[StatisticView, ...] = ()
         self.shares: tuple[ShareView, ...] = ()
 
-    def evaluate(self, span: Span, reference: Reference, counts: Ints, panes: list[list[int]]) -> list[Finding]:
-        """Judge one window. `panes`: what it is made of, for the explanation."""
-        found = judge(reference, counts, self.model.window.min_samples)
-        evaluation = Evaluation(span, reference, counts, found)
+    def evaluate(self, span: Span, reference: Reference, total: Pane, panes: list[list[int]]) -> list[Finding]:
+        """Judge one window, `total` its sum. `panes`: what it is made of, for the explanation."""
+        found = judge(reference, total.counts, self.model.window.min_samples)
+        evaluation = Evaluation(span, reference, total.counts, total.moments, found)
         explain = {"window_level": span.level, "window_events": span.events, "panes": panes}
         tests = [self._tests(rule, evaluation) for rule in self.model.window_rules]
         out = [finding for test in tests for finding in self._rule(test, evaluation, explain)]
@@ -67,7 +72,8 @@ class Evaluator:
 
     def recall(self, span: Span, reference: Reference, counts: Ints) -> None:
         """Show again what was judged before: the alerts are as they stood after it."""
-        evaluation = Evaluation(span, reference, counts, judge(reference, counts, self.model.window.min_samples))
+        found = judge(reference, counts, self.model.window.min_samples)
+        evaluation = Evaluation(span, reference, counts, np.empty(0, np.int64), found)  # what is told needs moments
         self._show(evaluation, [self._tests(rule, evaluation) for rule in self.model.window_rules])
 
     def _show(self, e: Evaluation, tests: Sequence[Tests]) -> None:
@@ -107,10 +113,28 @@ class Evaluator:
                 alert.forget()
             self._keep((rule.name, name), alert)
         window = (e.span.start, e.span.end)
+        context = self._context(e) if fired or resolved else {}
         return [
-            *finding("resolved", rule.name, window, resolved, "calm", explain),
-            *finding("firing", rule.name, window, fired, "", explain),
+            *finding("resolved", rule.name, window, resolved, "calm", explain, context),
+            *finding("firing", rule.name, window, fired, "", explain, context),
         ]
+
+    def _context(self, e: Evaluation) -> dict[str, object]:
+        """Whether the prediction moved in this window: by the effect that the first rule on PSI would warn of."""
+        rule = next((rule for rule in self.model.window_rules if "psi" in rule.statistics), None)
+        places = [e.reference.grid.index[name] for name in ("prediction", "class") if name in e.reference.grid.index]
+        told = [i for i in places if e.found.enough[0, i]]
+        if rule is None or not told:
+            return {}
+        i = max(told, key=lambda i: _excess(rule, e.found, 0, i))
+        return {
+            "prediction": {
+                "signal": e.reference.grid.names[i],
+                "effect": rounded(e.found.effect[0, i]),
+                "threshold": rounded(_thresholds(rule, float(e.found.floor[0, i]))[0]),
+                "moved": _moved(e, i, 0),
+            }
+        }
 
     def _tests(self, rule: WindowRule, e: Evaluation) -> Tests:
         rows = [STATISTICS.index(name) for name in rule.statistics]
@@ -197,7 +221,7 @@ def _subject(rule: WindowRule, e: Evaluation, i: int, s: int, own: float, level:
     grid, found = e.reference.grid, e.found
     warning, critical = _thresholds(rule, float(found.floor[s, i]))
     threshold = critical if alert.severity == "critical" and critical is not None else warning
-    fields = {
+    fields: dict[str, object] = {
         "signal": grid.names[i],
         "alert_id": alert.alert_id,
         "severity": alert.severity,
@@ -210,7 +234,10 @@ def _subject(rule: WindowRule, e: Evaluation, i: int, s: int, own: float, level:
         "reference_n": int(found.reference_n[s, i]),
         "streak": alert.streak,
         "flags": list(_flags(rule, found, i, s, own)),
+        "moved": _moved(e, i, s),
     }
+    if alert.onset is not None:
+        fields["onset"] = rfc3339(alert.onset)
     first, last = int(grid.first[i]), int(grid.first[i + 1])
     explain = {
         "axis": grid.axes[i].plain(),
@@ -226,6 +253,11 @@ def _subject(rule: WindowRule, e: Evaluation, i: int, s: int, own: float, level:
     }
     rank = float(found.effect[s, i]) / threshold if threshold > 0 else float(found.effect[s, i])
     return Subject(grid.names[i], alert.alert_id, alert.severity, rank, fields, explain)
+
+
+def _moved(e: Evaluation, i: int, s: int) -> dict[str, object]:
+    told = moved(e.reference, e.counts, e.moments, i, STATISTICS[s])
+    return {key: rounded(value) if isinstance(value, float) else value for key, value in told.items()}
 
 
 def _flags(rule: WindowRule, found: Judgement, i: int, s: int, level: float) -> tuple[str, ...]:

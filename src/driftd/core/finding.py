@@ -39,7 +39,9 @@ class Subject:
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One notification to be. `start`, `end`: the window (event time, ms); `explain`: what stands behind it."""
+    """One notification to be. `start`, `end`: the window (event time, ms); `explain`: what stands behind it; `context`:
+    what is told beside its signals.
+    """
 
     type: Literal["firing", "resolved"]
     rule: str
@@ -48,6 +50,7 @@ class Finding:
     subjects: tuple[Subject, ...]
     reason: str = ""
     explain: Mapping[str, object] = field(default_factory=dict)
+    context: Mapping[str, object] = field(default_factory=dict)
 
 
 def finding(
@@ -57,13 +60,14 @@ def finding(
     subjects: Sequence[Subject],
     reason: str,
     explain: Mapping[str, object],
+    context: Mapping[str, object] | None = None,
 ) -> list[Finding]:
     """One finding with its signals ranked, worst first; none where there is no subject."""
     if not subjects:
         return []
     ranked = tuple(sorted(subjects, key=lambda s: (s.severity != "critical", -s.rank, s.signal)))
     behind = {**explain, "signals": {subject.signal: dict(subject.explain) for subject in ranked}}
-    return [Finding(kind, rule, *window, ranked, reason, behind)]
+    return [Finding(kind, rule, *window, ranked, reason, behind, context or {})]
 
 
 def rounded(value: float) -> float:

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from driftd.core.action import Action
+from driftd.core.action import Action, rfc3339
 from driftd.core.baseline import Baselines, GivenReference, LearnedReference
 from driftd.core.clock import NEVER, Clock, Progress
 from driftd.core.event import KINDS, Columns, Kind, PartitionId
@@ -28,6 +28,8 @@ from driftd.core.sample import row_hashes
 from driftd.core.series import Series
 from driftd.core.spec import Limits, Model
 
+DEPLOYED = 3
+"""Versions that a notification names."""
 THINNED = 16
 """Over the learning memory one event in so many is kept, chosen by the hash of its offset."""
 
@@ -87,6 +89,8 @@ class Monitor:
         self.series: dict[tuple[str, Kind], Series] = {}
         self.totals: dict[tuple[str, Kind], Totals] = {}
         self.newest: dict[Kind, dict[str, int]] = {kind: {} for kind in KINDS}
+        self.first: dict[Kind, dict[str, int]] = {kind: {} for kind in KINDS}
+        """By version the end of its first pane; 0 where it was there before anything was known of the model."""
         self.backfill = 0
         self.retired = 0
         self.retraining = {kind: Retraining(model.retrain) for kind in KINDS}
@@ -204,10 +208,12 @@ class Monitor:
                 self.learning_bytes -= self.column_bytes(apart.body)
         for version, events in late.items():
             self._total(version, kind).late += events
+        began = kind not in self.closed_until
         self.closed_until[kind] = end
         self.dirty.add(("core",))
         for version in sorted({*merged, *(c.version for c in columns)}):
             self.newest[kind][version] = end
+            self.first[kind].setdefault(version, 0 if began else end)
         if grid is None:
             sampled = ((c.partition, c.body) for c in columns if isinstance(c.body, Columns))
             grid = self.baselines.sample(kind, end, sampled)
@@ -266,6 +272,7 @@ class Monitor:
         while len(newest) > self.limits.versions:
             version = min(newest, key=lambda v: (newest[v], v))
             del newest[version]
+            self.first[kind].pop(version, None)
             self.retired += 1
             series = self.series.pop((version, kind), None)
             if series is not None:
@@ -288,10 +295,16 @@ class Monitor:
             self._act(action, out)
 
     def _tell_one(self, series: Series, finding: Finding, out: Outcome) -> None:
-        self._act(notification(self.group, self.model, series.version, series.kind, finding), out)
+        versions = self._deployed(series.kind)
+        self._act(notification(self.group, self.model, series.version, series.kind, finding, versions), out)
         if finding.type == "resolved":
             for subject in finding.subjects:
                 self.retraining[series.kind].forget(subject.alert_id)
+
+    def _deployed(self, kind: Kind) -> list[dict[str, object]]:
+        """The versions that appeared last, the newest first, and since when; None: before anything was known."""
+        ranked = sorted(self.first[kind].items(), key=lambda one: (-one[1], one[0]))[:DEPLOYED]
+        return [{"version": version, "since": rfc3339(first) if first else None} for version, first in ranked]
 
     def _act(self, action: Action, out: Outcome) -> None:
         out.actions.append(action)

@@ -5,20 +5,25 @@ A body holds nothing that depends on how the log was read: no offsets, no clocks
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Literal
 
 from driftd.core.action import Action, rfc3339, stable_id
 from driftd.core.event import Kind
-from driftd.core.finding import Finding
+from driftd.core.finding import Finding, rounded
 from driftd.core.retrain import describe
 from driftd.core.series import Series
 from driftd.core.spec import Model, Severity
 from driftd.core.view import StatisticView
 
 
-def notification(group: str, model: Model, version: str, kind: Kind, finding: Finding) -> Action:
-    """One notification for a (model, version, kind), evaluation, rule and type; its signals ranked, worst first."""
+def notification(
+    group: str, model: Model, version: str, kind: Kind, finding: Finding, versions: Sequence[Mapping[str, object]] = ()
+) -> Action:
+    """One notification for a (model, version, kind), evaluation, rule and type; its signals ranked, worst first.
+
+    `versions`: those that were seen last, the newest first, and since when.
+    """
     kind_of: Literal["driftd.alert.firing", "driftd.alert.resolved"] = (
         "driftd.alert.firing" if finding.type == "firing" else "driftd.alert.resolved"
     )
@@ -36,6 +41,10 @@ def notification(group: str, model: Model, version: str, kind: Kind, finding: Fi
     }
     if finding.type == "resolved":
         data["reason"] = finding.reason
+    onsets = [onset for subject in finding.subjects if isinstance(onset := subject.fields.get("onset"), str)]
+    if onsets:
+        data["onset"] = min(onsets)
+    data |= {"budget": _budget(model, finding.rule), **finding.context, "versions": [dict(one) for one in versions]}
     # What ends for a reason of its own ends beside what the same window resolves.
     apart = () if finding.reason in {"", "calm"} else (finding.reason,)
     identity = stable_id("ntf", group, model.name, version, kind, finding.rule, finding.end, kind_of, *apart)
@@ -89,6 +98,17 @@ def retrain_request(
         kind_of, identity, end, model.name, series.version, series.kind, "retrain", "critical", model.labels, data,
         {"alerts": [alert_id for _, _, alert_id, _ in asking]},
     )  # fmt: skip
+
+
+def _budget(model: Model, rule: str) -> dict[str, object] | None:
+    """What the rule promises of false alarms; None where the settings do not name it any more."""
+    for window_rule in model.window_rules:
+        if window_rule.name == rule:
+            return {"false_alarms_per_year": rounded(window_rule.false_alarms_per_year)}
+    for detector_rule in model.detector_rules:
+        if detector_rule.name == rule:
+            return {"detector": detector_rule.detector, "delta": rounded(detector_rule.delta)}
+    return None
 
 
 def _threshold(view: StatisticView, severity: Severity) -> float:

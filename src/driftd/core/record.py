@@ -94,6 +94,7 @@ def _core(monitor: Monitor) -> dict[str, object]:
         "founders": {kind: sorted(founders) for kind, founders in monitor.baselines.founders.items()},
         "totals": [[version, kind, t.events, t.late] for (version, kind), t in sorted(monitor.totals.items())],
         "newest": {kind: dict(sorted(newest.items())) for kind, newest in monitor.newest.items()},
+        "first": {kind: dict(sorted(first.items())) for kind, first in monitor.first.items()},
         "backfill": monitor.backfill,
         "retired": monitor.retired,
         "dropped": monitor.baselines.dropped,
@@ -218,6 +219,9 @@ def _restore_core(monitor: Monitor, core: Mapping[str, Any]) -> None:
     monitor.baselines.founders = {kind: set(founders) for kind, founders in core["founders"].items()}
     monitor.totals = {(version, kind): Totals(events, late) for version, kind, events, late in core["totals"]}
     monitor.newest = {kind: dict(newest) for kind, newest in core["newest"].items()}
+    # A state from before it was kept does not know since when its versions are there.
+    first = core.get("first") or {kind: dict.fromkeys(newest, 0) for kind, newest in monitor.newest.items()}
+    monitor.first = {kind: dict(versions) for kind, versions in first.items()}
     monitor.backfill, monitor.retired, monitor.sampled = core["backfill"], core["retired"], core["sampled"]
     monitor.baselines.dropped = core.get("dropped", 0)  # a state from before it was counted has none
     for kind, plain in core["retraining"].items():

@@ -57,8 +57,9 @@ class Series:
             self.span = span
             if span.enough:
                 self.evaluations += 1
-                self.judged = self.windows.total(self.grid, span).counts
-                out += self.evaluator.evaluate(span, self.reference, self.judged, self.windows.ends(span.level))
+                total = self.windows.total(self.grid, span)
+                self.judged = total.counts
+                out += self.evaluator.evaluate(span, self.reference, total, self.windows.ends(span.level))
             else:
                 self.evaluator.insufficient(span, self.reference)
         return out

@@ -6,6 +6,7 @@ The time of a change is the end of the pane that fed it.
 
 from __future__ import annotations
 
+from driftd.core.action import rfc3339
 from driftd.core.alert import Alert
 from driftd.core.detector import Adwin, Change, from_fixed
 from driftd.core.finding import Finding, Origin, Subject, finding, rounded
@@ -49,7 +50,7 @@ class Watch:
                 effect = change.difference / deviation
                 self.last_change[key] = (end, effect)
                 if alert.take("due", end) == "firing":
-                    alert.severity = rule.severity
+                    alert.severity, alert.onset = rule.severity, end
                     alert.alert_id = self.origin.alert_id(rule.name, name, end)
                     fired.append(self._subject(rule, i, change, effect, alert, reference))
             elif alert.state == "firing" and end >= self.last_change[key][0] + rule.resolve_after:
@@ -89,10 +90,13 @@ class Watch:
             "streak": 1,
             "flags": [],
         }
+        if alert.onset is not None:
+            fields["onset"] = rfc3339(alert.onset)
         if change is not None:
             fields["before"] = rounded(change.before * axis.scale + axis.centre)
             fields["after"] = rounded(change.after * axis.scale + axis.centre)
             fields["direction"] = "up" if change.difference > 0 else "down"
+            fields["moved"] = {"what": "mean", "from": fields["before"], "to": fields["after"]}
         explain = {"delta": rule.delta, "width": detector.width, "changes": detector.changes}
         rank = abs(effect) / max(rule.min_effect, 1e-9)
         return Subject(axis.name, alert.alert_id, alert.severity, rank, fields, explain)
