@@ -10,15 +10,24 @@ from pathlib import Path
 
 import structlog
 from confluent_kafka import KafkaError, KafkaException
+from pydantic import SecretStr
 
 from driftd.core.baseline import GivenReference
 from driftd.core.engine import Engine
 from driftd.core.event import KINDS, Discovered, Kind
 from driftd.core.fault import UserError
 from driftd.core.spec import SECOND, ReferenceFiles, Spec
+from driftd.deliver.alertmanager import Alertmanager
+from driftd.deliver.email import Email
 from driftd.deliver.heartbeat import Heartbeat
-from driftd.deliver.route import Route, Routes
+from driftd.deliver.memory import Memory, Volatile
+from driftd.deliver.message import Renderer
+from driftd.deliver.pagerduty import PagerDuty
+from driftd.deliver.receiver import Receiver
+from driftd.deliver.route import Matcher, Route, Routes
 from driftd.deliver.sender import Sender
+from driftd.deliver.slack import Slack
+from driftd.deliver.teams import Teams
 from driftd.deliver.webhook import Webhook
 from driftd.files import reference_file
 from driftd.http.published import Published
@@ -31,8 +40,10 @@ from driftd.kafka.source import Source, SourceConfig, load_or_create_instance_id
 from driftd.loop import Loop, Pace
 from driftd.settings.kafka import TopicMapping as SettingsMapping
 from driftd.settings.kafka import Whence
+from driftd.settings.receivers import Email as EmailSettings
 from driftd.settings.schema import Settings
 from driftd.store.commit import Commit
+from driftd.store.memory import Memories
 from driftd.store.outbox import Outbox
 from driftd.store.reader import Reader
 from driftd.store.store import Store
@@ -106,15 +117,18 @@ class Daemon:
         engine = Engine(self._spec, self._given)
         engine.restore(rows)
         outbox = Outbox(directory)
-        sender = Sender(outbox, [receiver_for(settings, name) for name in settings.receivers])
-        stack.callback(_close_sender, sender, outbox)
+        memories = Memories(directory)
+        owners = {name: f"{receiver.kind} {name}" for name, receiver in settings.receivers.items()}
+        memories.keep(owners.values())
+        sender = Sender(outbox, [receiver_for(settings, name, memories.of(owner)) for name, owner in owners.items()])
+        stack.callback(_close_sender, sender, outbox, memories)
         dead_letters = DeadLetters(
             settings.kafka.client_config(),
             settings.kafka.dead_letters.topic,
             payload=settings.kafka.dead_letters.payload,
         )
         stack.callback(dead_letters.close)
-        routes = Routes([Route(dict(r.match), r.receiver) for r in settings.routes], list(settings.receivers))
+        routes = routes_of(settings)
         loop = Loop(
             source=self._source(store, engine, rows),
             decoder=decoder_for(settings),
@@ -191,11 +205,71 @@ def _changed_kinds(engine: Engine, topics: Mapping[Kind, Sequence[str]]) -> Disc
     return Discovered(changed) if changed else None
 
 
-def receiver_for(settings: Settings, name: str) -> Webhook:
-    """A new sender to the receiver of that name; each thread needs its own."""
-    hook = settings.receivers[name].webhook
-    secret = hook.secret.get_secret_value() if hook.secret is not None else None
-    return Webhook(name, hook.url, secret=secret, timeout_s=hook.timeout / SECOND)
+def receiver_for(settings: Settings, name: str, memory: Memory | None = None) -> Receiver:
+    """A new sender to the receiver of that name; each thread needs its own. Raises UserError.
+
+    `memory`: what it remembers over a restart; None: nothing.
+    """
+    said = settings.receivers[name]
+    renderer = Renderer(settings.http.external_url)
+    group = settings.kafka.group_id
+    memory = memory or Volatile()
+    if (hook := said.webhook) is not None:
+        return Webhook(name, hook.url, secret=_shown(hook.secret), timeout_s=hook.timeout / SECOND)
+    if (slack := said.slack) is not None:
+        return Slack(
+            name, renderer, memory, token=_shown(slack.token), channel=slack.channel, url=_shown(slack.url),
+            api_url=slack.api_url, timeout_s=slack.timeout / SECOND,
+        )  # fmt: skip
+    if (pager := said.pagerduty) is not None:
+        key = pager.routing_key.get_secret_value()
+        timeout_s = pager.timeout / SECOND
+        return PagerDuty(name, renderer, memory, routing_key=key, group=group, url=pager.url, timeout_s=timeout_s)
+    if (manager := said.alertmanager) is not None:
+        return Alertmanager(
+            name, renderer, memory, urls=manager.urls, resend_every_s=manager.resend_every / SECOND,
+            basic=_login(manager.username, manager.password), token=_shown(manager.token),
+            timeout_s=manager.timeout / SECOND,
+        )  # fmt: skip
+    if (teams := said.teams) is not None:
+        return Teams(name, renderer, url=teams.url.get_secret_value(), timeout_s=teams.timeout / SECOND)
+    assert said.email is not None
+    return _email(name, said.email, renderer, group)
+
+
+def _email(name: str, mail: EmailSettings, renderer: Renderer, group: str) -> Email:
+    try:
+        return Email(
+            name, renderer, host=mail.host, port=mail.port, sender=mail.sender, to=mail.to, group=group, tls=mail.tls,
+            ca_file=mail.ca_file, login=_login(mail.username, mail.password), timeout_s=mail.timeout / SECOND,
+        )  # fmt: skip
+    except OSError as error:
+        problem = f"receivers.{name}.email.ca_file: {mail.ca_file} holds no certificate that can be read ({error})"
+        raise UserError(problem, "name a file of certificates in PEM") from error
+
+
+def _shown(secret: SecretStr | None) -> str | None:
+    return None if secret is None else secret.get_secret_value()
+
+
+def _login(user: str | None, password: SecretStr | None) -> tuple[str, str] | None:
+    return None if user is None or password is None else (user, password.get_secret_value())
+
+
+def routes_of(settings: Settings) -> Routes:
+    """The settings' routes as they are followed."""
+    return Routes(
+        [
+            Route(
+                dict(said.match),
+                said.receiver,
+                [Matcher(one.name, one.operator, one.value) for one in said.matchers],
+                goes_on=said.goes_on,
+            )
+            for said in settings.routes
+        ],
+        list(settings.receivers),
+    )
 
 
 def decoder_for(settings: Settings, files: Iterable[str] = ()) -> Decoder:
@@ -224,6 +298,7 @@ def _spare_the_collector() -> None:
     gc.set_threshold(20_000, 10, 10)
 
 
-def _close_sender(sender: Sender, outbox: Outbox) -> None:
+def _close_sender(sender: Sender, outbox: Outbox, memories: Memories) -> None:
     if sender.close(CLOSE_S):
         outbox.close()
+        memories.close()

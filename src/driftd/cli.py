@@ -50,9 +50,11 @@ outbox_app = _group(
     "driftd outbox replay 17",
 )
 receivers_app = _group("Try receivers out.", "driftd receivers test ops")
+routes_app = _group("See who would hear of what.", "driftd routes test --model churn")
 app.add_typer(reference_app, name="reference")
 app.add_typer(outbox_app, name="outbox")
 app.add_typer(receivers_app, name="receivers")
+app.add_typer(routes_app, name="routes")
 
 Config = Annotated[
     Path,
@@ -295,6 +297,36 @@ def receivers_test(
     from driftd.commands import receivers as command  # noqa: PLC0415
 
     raise typer.Exit(command.test(config, name))
+
+
+@routes_app.command(
+    "test",
+    epilog=examples(
+        "driftd routes test --model churn",
+        "driftd routes test --model churn --severity critical --rule drift --label team=risk",
+    ),
+)
+def routes_test(
+    *,
+    model: Annotated[str, typer.Option(metavar="NAME", help="The model that is told of.")],
+    version: Annotated[str | None, typer.Option(metavar="VERSION", help="Its version.")] = None,
+    kind: Annotated[str | None, typer.Option(metavar="KIND", help="The kind of event: prediction by default.")] = None,
+    rule: Annotated[str | None, typer.Option(metavar="NAME", help="This rule alone.")] = None,
+    severity: Annotated[Literal["warning", "critical"] | None, typer.Option(help="This severity alone.")] = None,
+    type_: Annotated[
+        Literal["firing", "resolved", "retrain"] | None, typer.Option("--type", help="This type alone.")
+    ] = None,
+    label: Annotated[
+        list[str] | None, typer.Option(metavar="NAME=VALUE", help="A label, over those that the settings give.")
+    ] = None,
+    config: Config = DEFAULT_CONFIG,
+    output: Annotated[Output, typer.Option(help="How to print it.")] = "text",
+) -> None:
+    """Say who would hear of a model's notifications, and by which route. Sends nothing."""
+    from driftd.commands import routes as command  # noqa: PLC0415
+
+    asked = command.Asked(model, version, kind, rule, severity, type_, tuple(label or ()))
+    raise typer.Exit(command.test(config, asked, output))
 
 
 def _usage(error: TyperException) -> str:

@@ -324,7 +324,9 @@ IN_ONE_KEY = [
         "not a regular expression",
         "mend",
     ),
-    Broken("receiver without hook", "receivers: {ops: {}}\n", 1, "receivers.ops.webhook", "is missing", "add `webhook"),
+    Broken(
+        "receiver of no kind", "receivers: {ops: {}}\n", 1, "receivers.ops", "of no kind", "add one of webhook, slack"
+    ),
     Broken(
         "receiver without url",
         "receivers:\n  ops:\n    webhook: {timeout: 1s}\n",

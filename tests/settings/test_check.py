@@ -8,8 +8,10 @@ import pytest
 
 from driftd.cli import main
 from tests.settings.broken import ALL, ENVIRONMENT, IN_FILES, IN_ONE_KEY, IN_YAML, Broken
+from tests.settings.broken_receivers import RECEIVERS
 
-NAMES = [broken.name for broken in ALL]
+EVERY = ALL + RECEIVERS
+NAMES = [broken.name for broken in EVERY]
 
 
 def lay_out(broken: Broken, folder: Path) -> Path:
@@ -33,7 +35,7 @@ def is_said(broken: Broken, folder: Path, said: str) -> bool:
     )
 
 
-@pytest.mark.parametrize("broken", ALL, ids=NAMES)
+@pytest.mark.parametrize("broken", EVERY, ids=NAMES)
 def test_names_file_line_key_and_remedy(broken, tmp_path, monkeypatch, capsys):
     config = lay_out(broken, tmp_path)
     for name, value in broken.environ.items():
@@ -109,7 +111,7 @@ def test_every_fault_in_one_run(tmp_path, capsys):
         "    reference: {file: r.json}\n"
         "    rules: {drift: {warning: 1}}\n"
         "receivers: {ops: {webhook: {url: 'ftp://h'}}}\n"
-        "routes: [{receiver: ops}, {receiver: nobody}]\n"
+        "routes: [{match: {team: a}, receiver: ops}, {receiver: nobody}]\n"
     )
     assert main(["check", "--config", str(config)]) == 2
     said = [re.sub(r"^\S+?:(\d+): (\S+): .*", r"\1 \2", line) for line in capsys.readouterr().err.splitlines()]

@@ -31,6 +31,8 @@ COMMANDS = [
     ["outbox", "replay"],
     ["receivers"],
     ["receivers", "test"],
+    ["routes"],
+    ["routes", "test"],
 ]
 
 

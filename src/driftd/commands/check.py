@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import os
 import socket
+import ssl
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from urllib.parse import urlsplit
 
 from driftd.core.fault import UserError, printable
 from driftd.settings.fault import Fault, Key
@@ -49,6 +49,7 @@ def main(config: Path, *, connect: bool = False) -> int:
 def file_faults(examined: Examined, settings: Settings) -> list[Fault]:
     """Faults of the state directory and of reference files. `driftd run` refuses to start on them, too."""
     faults = list(_state_faults(examined, settings.state.directory))
+    faults += _certificate_faults(examined, settings)
     faults += _reference_faults(examined, ("monitoring",), Model.model_construct(**dict(settings.monitoring)))
     for name, model in settings.models.items():
         faults += _reference_faults(examined, ("models", name), model)
@@ -60,13 +61,13 @@ def connection_faults(examined: Examined, settings: Settings) -> list[Fault]:
     faults = list(_creatable_faults(examined, settings.state.directory))
     faults += _broker_faults(examined, settings.kafka)
     for name, receiver in settings.receivers.items():
-        parts = urlsplit(receiver.webhook.url)
-        try:
-            socket.getaddrinfo(parts.hostname, parts.port or parts.scheme, type=socket.SOCK_STREAM)
-        except (OSError, UnicodeError):
-            key = ("receivers", name, "webhook", "url")
-            problem = f"the host {parts.hostname} is not known here"
-            faults.append(examined.fault(key, problem, "mend the address, or the name service of this machine"))
+        for key, (host, port) in receiver.hosts().items():
+            try:
+                socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+            except (OSError, UnicodeError):
+                problem = f"the host {host} is not known here"
+                remedy = "mend the address, or the name service of this machine"
+                faults.append(examined.fault(("receivers", name, *key), problem, remedy))
     return faults
 
 
@@ -92,6 +93,18 @@ def _state_faults(examined: Examined, directory: Path) -> Iterator[Fault]:
         yield examined.fault(key, f"{there} is not a directory", "name a directory, or one that can be made")
     elif there == directory and not os.access(there, os.W_OK | os.X_OK):
         yield examined.fault(key, f"{there} cannot be written", "let this user write it, or name another directory")
+
+
+def _certificate_faults(examined: Examined, settings: Settings) -> Iterator[Fault]:
+    for name, receiver in settings.receivers.items():
+        file = receiver.email.ca_file if receiver.email is not None else None
+        if file is not None:
+            try:
+                ssl.create_default_context(cafile=file)
+            except OSError as error:  # SSLError is one
+                problem = f"{file} holds no certificate that can be read ({error.strerror or error})"
+                key = ("receivers", name, "email", "ca_file")
+                yield examined.fault(key, problem, "name a file of certificates in PEM")
 
 
 def _creatable_faults(examined: Examined, directory: Path) -> Iterator[Fault]:

@@ -77,6 +77,14 @@ class Message:
         """The ids of the alerts that it speaks of."""
         return tuple(str(one["alert_id"]) for one in self.signals if "alert_id" in one)
 
+    @property
+    def ended(self) -> tuple[str, ...]:
+        """The ids of the alerts that end with it."""
+        if self.state == "resolved":
+            return self.alerts
+        found = self.data.get("resolved") if self.state == "summary" else None
+        return tuple(str(one) for one in found) if isinstance(found, list) else ()
+
     def told(self, name: str) -> str:
         """A field of `data` as text; "" where it is none."""
         value = self.data.get(name)

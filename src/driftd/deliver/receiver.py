@@ -7,7 +7,7 @@ shown to a person who asks, and never logged: a receiver may echo what it was se
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from driftd.core.action import Delivery
 
@@ -57,3 +57,12 @@ class Receiver(Protocol):
     def send(self, delivery: Delivery) -> Outcome: ...
 
     def close(self) -> None: ...
+
+
+@runtime_checkable
+class Tending(Receiver, Protocol):
+    """One that goes on telling of what it was told. `tend` is called every second or so, in the receiver's thread,
+    after what was due; None: there was nothing to do.
+    """
+
+    def tend(self) -> Outcome | None: ...

@@ -18,7 +18,7 @@ import structlog
 from driftd.core.action import Delivery
 from driftd.core.view import ReceiverView
 from driftd.deliver.backoff import Backoff
-from driftd.deliver.receiver import Dead, Outcome, Receiver, Refused, Retry, Sent
+from driftd.deliver.receiver import Dead, Outcome, Receiver, Refused, Retry, Sent, Tending
 
 _log = structlog.get_logger(__name__)
 
@@ -162,7 +162,21 @@ class _Courier(threading.Thread):
                 return self._rest(outcome.after_s if isinstance(outcome, Retry) else None)
             self._failures = 0
             self._out_since = None
-        return 0.0 if due else self._patience.poll_s
+        return self._tend() or (0.0 if due else self._patience.poll_s)
+
+    def _tend(self) -> float:
+        """Let the receiver tell again what it keeps telling. Returns how long to rest after a failure, else 0."""
+        if self._closing or not isinstance(self.receiver, Tending):
+            return 0.0
+        try:
+            outcome = self.receiver.tend()
+        except Exception as error:  # noqa: BLE001 - as in an attempt
+            outcome = Retry(f"fault of the receiver's code: {type(error).__name__}")
+        if outcome is None or isinstance(outcome, Sent):
+            return 0.0
+        self.failed += 1
+        _log.warning("receiver_not_tended", receiver=self.receiver.name, error=outcome.error)
+        return self._rest(outcome.after_s if isinstance(outcome, Retry) else None)
 
     def _attempt(self, delivery: Delivery) -> Outcome:
         try:

@@ -19,6 +19,10 @@ from driftd.settings.schema import Settings
 LONGEST_WINDOW = 90 * DAY
 RESERVED_LABELS = frozenset({"model", "version", "signal", "statistic", "rule", "kind", "severity", "type"})
 """Labels that driftd itself gives to metrics and alerts."""
+BEATING = ("webhook", "alertmanager")
+"""Kinds of receiver that a heartbeat is for."""
+ROUTED = ("model", "version", "kind", "rule", "severity", "type")
+"""What a route can match beside labels."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +44,8 @@ class Across:
         self._client()
         self._topics()
         self._receivers()
+        self._heartbeat()
+        self._routes()
 
     def _expression(self, name: str) -> None:
         if is_expression(name):
@@ -168,3 +174,26 @@ class Across:
                     f"did you mean `{near}`?" if near else f"add it under `receivers`: {', '.join(known) or 'none yet'}"
                 )
                 self.say((key,), f"there is no receiver `{name}`", remedy)
+
+    def _heartbeat(self) -> None:
+        name = self.settings.heartbeat.receiver
+        receiver = self.settings.receivers.get(name) if name is not None else None
+        if receiver is not None and receiver.kind not in BEATING:
+            problem = f"`{name}` is of the kind {receiver.kind}, where a message every minute would be read by people"
+            self.say((("heartbeat", "receiver"),), problem, f"name one of the kinds {', '.join(BEATING)}")
+
+    def _routes(self) -> None:
+        """Names that nothing carries, and routes that nothing can reach."""
+        labels = {label for model in self.settings.models.values() for label in model.labels}
+        for number, route in enumerate(self.settings.routes):
+            written: list[tuple[Key, str]] = [(("routes", number, "match", name), name) for name in route.match]
+            written += [(("routes", number, "matchers", i), m.name) for i, m in enumerate(route.matchers)]
+            for key, name in written:
+                near = nearest(name, ROUTED)
+                if name not in labels and name not in ROUTED and near:
+                    self.say((key, key[:-1]), f"no notification has a `{name}`", f"did you mean `{near}`?")
+            ends = not (route.match or route.matchers or route.goes_on)
+            if ends and number + 1 < len(self.settings.routes):
+                problem = f"is never looked at: routes[{number}] matches everything"
+                self.say((("routes", number + 1),), problem, "put it before, or let that one `continue`")
+                return

@@ -1,68 +1,65 @@
-"""Who is told: `receivers`, `routes`, `heartbeat`."""
+"""Who hears of what: `routes`, `heartbeat`."""
 
 from __future__ import annotations
 
-import base64
-import binascii
-from typing import Annotated
-from urllib.parse import urlsplit
+import re
+from dataclasses import dataclass
+from typing import Annotated, Literal, cast
 
-from pydantic import AfterValidator, Field, SecretStr
+from pydantic import AfterValidator, BeforeValidator, Field
 
-from driftd.core.spec import MINUTE, SECOND
-from driftd.settings.quantity import Span, refuse
-from driftd.settings.secret import Secret
-from driftd.settings.section import Named, Section
+from driftd.core.spec import MINUTE
+from driftd.settings.quantity import Span, refuse, shortened
+from driftd.settings.section import Many, Named, Section, expression
+
+Operator = Literal["=", "!=", "=~", "!~"]
+_MATCHER = re.compile(r"\s*([a-zA-Z_][a-zA-Z0-9_]*)\s*(=~|!~|!=|=)\s*(.*?)\s*", re.DOTALL)
+_QUOTED = re.compile(r'"((?:[^"\\]|\\["\\n])*)"', re.DOTALL)
+_ESCAPED = {'\\"': '"', "\\\\": "\\", "\\n": "\n"}
 
 
-def _url(text: str) -> str:
-    """A hook's address is itself a secret with some services: messages never repeat it."""
-    remedy = "write the whole address, such as https://example.com/hook"
-    try:
-        parts = urlsplit(text)
-        port = parts.port
-    except ValueError:
-        refuse("not a URL", remedy)
-    if parts.scheme not in ("http", "https"):
-        refuse(
-            f"the scheme is {parts.scheme[:20]!r}, not http or https" if parts.scheme else "a URL without a scheme",
-            remedy,
-        )
-    if not parts.hostname or port == 0 or not text.isprintable() or " " in text:
-        refuse("not a URL with a host", remedy)
+@dataclass(frozen=True, slots=True)
+class Matcher:
+    """What Alertmanager calls one. An expression must match the whole value."""
+
+    name: str
+    operator: Operator
+    value: str
+
+
+def _matcher(said: object) -> Matcher:
+    if isinstance(said, Matcher):
+        return said
+    remedy = 'write NAME, one of = != =~ !~, and a value: severity = critical, model =~ "churn.*"'
+    found = _MATCHER.fullmatch(said) if isinstance(said, str) else None
+    if found is None:
+        refuse(f"{shortened(said)} is not a matcher", remedy)
+    name, operator, value = found.groups()
+    if value.startswith('"'):
+        quoted = _QUOTED.fullmatch(value)
+        if quoted is None:
+            refuse(f"the quotes of {shortened(said)} do not close", remedy)
+        value = re.sub(r'\\["\\n]', lambda escape: _ESCAPED[escape[0]], quoted[1])
+    if operator.endswith("~"):
+        expression(value)
+    return Matcher(name, cast("Operator", operator), value)
+
+
+def _value(text: str) -> str:
+    if text.startswith("^"):
+        expression(text)
     return text
 
 
-def _signing_secret(secret: SecretStr) -> SecretStr:
-    try:
-        key = base64.b64decode(secret.get_secret_value().removeprefix("whsec_"), validate=True)
-    except (ValueError, binascii.Error):
-        key = b""
-    if not key:
-        refuse(
-            "the file does not hold a Standard Webhooks secret",
-            'make one: echo "whsec_$(openssl rand -base64 32)" > FILE',
-        )
-    return secret
-
-
-class Webhook(Section):
-    """A Standard Webhooks receiver. `secret` None: deliveries are not signed. `timeout` in milliseconds."""
-
-    url: Annotated[str, AfterValidator(_url), Field(repr=False)]
-    secret: Annotated[Secret, AfterValidator(_signing_secret)] | None = Field(default=None, alias="secret_file")
-    timeout: Span = 10 * SECOND
-
-
-class Receiver(Section):
-    webhook: Webhook
-
-
 class Route(Section):
-    """Which receiver hears of what. An empty `match` matches everything."""
+    """Which receiver hears of what. The first that matches decides, unless it says `continue`. One that asks for
+    nothing matches everything.
+    """
 
-    match: Named[str] = Field(default={})
+    match: Named[Annotated[str, AfterValidator(_value)]] = Field(default={})
+    matchers: Many[Annotated[Matcher, BeforeValidator(_matcher)]] = ()
     receiver: str
+    goes_on: bool = Field(default=False, alias="continue")
 
 
 class Heartbeat(Section):

@@ -112,7 +112,9 @@ def _validated(tree: Node, ledger: Ledger) -> tuple[Settings, set[Key]]:
             wrong: set[Key] = set()
             for details in error.errors():
                 key = key_of(details)
-                if not {key[: cut + 1] for cut in range(len(key))} & removed:  # else it is missing because of us
+                # Else it is missing because of us, or a section is not whole because of us.
+                ours = {key[: cut + 1] for cut in range(len(key))} & removed
+                if not ours and not any(gone[: len(key)] == key for gone in removed):
                     ledger.add(tree.place_of(key), *describe(details))
                 refused.add(key)
                 wrong.add(_removable(tree, key[:-1] if details["type"] == "missing" else key))

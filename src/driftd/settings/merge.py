@@ -20,6 +20,14 @@ PATHS: tuple[Key, ...] = (
     ("models", ANY, "reference", "file"),
     ("models", ANY, "reference", "versions", ANY),
     ("receivers", ANY, "webhook", "secret_file"),
+    ("receivers", ANY, "slack", "token_file"),
+    ("receivers", ANY, "slack", "url_file"),
+    ("receivers", ANY, "pagerduty", "routing_key_file"),
+    ("receivers", ANY, "alertmanager", "password_file"),
+    ("receivers", ANY, "alertmanager", "token_file"),
+    ("receivers", ANY, "teams", "url_file"),
+    ("receivers", ANY, "email", "password_file"),
+    ("receivers", ANY, "email", "ca_file"),
 )
 """Keys that hold paths, relative to the file that names them."""
 

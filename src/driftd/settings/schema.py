@@ -11,11 +11,12 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 
 from driftd.core import spec
 from driftd.core.spec import DAY, HOUR, SECOND
-from driftd.settings.delivery import Heartbeat, Receiver, Route
+from driftd.settings.delivery import Heartbeat, Route
 from driftd.settings.kafka import Kafka, is_expression
 from driftd.settings.models import expressions
 from driftd.settings.monitoring import Model, Monitoring
 from driftd.settings.quantity import Size, Span, refuse, shortened
+from driftd.settings.receivers import Receiver, Url
 from driftd.settings.section import STRICT, FilePath, Many, Named, Section
 
 _LIMITS = spec.Limits()
@@ -44,7 +45,10 @@ class State(Section):
 
 
 class Http(Section):
+    """`external_url`: where people reach these pages, for links in messages; None: no links."""
+
     listen: Annotated[str, AfterValidator(_listen)] = "127.0.0.1:9464"
+    external_url: Url | None = None
 
     @property
     def host(self) -> str:

@@ -77,6 +77,12 @@ MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (
         CREATE TABLE input (seq INTEGER PRIMARY KEY, name TEXT NOT NULL, body BLOB NOT NULL)
         """,
     ),
+    (
+        # What a receiver must know of what it told before: see `store/memory.py`.
+        """
+        CREATE TABLE remembered (owner TEXT, key TEXT, body BLOB NOT NULL, PRIMARY KEY (owner, key)) WITHOUT ROWID
+        """,
+    ),
 )
 
 VERSION: Final = len(MIGRATIONS)

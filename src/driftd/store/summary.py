@@ -67,6 +67,8 @@ def summary(held: Sequence[Held]) -> Notice:
             "last": rfc3339(max(times)),
             "counts": shown,
             "counts_omitted": len(ranked) - len(shown),
+            # All of them: who was told of one before must hear of its end.
+            "resolved": _ended(held),
             "ids": ids[:MAX_IDS],
             "ids_omitted": max(0, len(ids) - MAX_IDS),
         },
@@ -74,6 +76,12 @@ def summary(held: Sequence[Held]) -> Notice:
     body = json.dumps(document, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
     spoken_of = dict.fromkeys(subject for one in held for subject in one.subjects)
     return Notice(name, SUMMARY_TYPE, body.encode("utf-8", "backslashreplace"), max(times), tuple(spoken_of))
+
+
+def _ended(held: Sequence[Held]) -> list[str]:
+    """The alerts whose last transition here is their end."""
+    last = {subject: one.type for one in held for subject in one.subjects}
+    return [subject for subject, kind in last.items() if kind == "driftd.alert.resolved"]
 
 
 def subjects(action: Action) -> tuple[str, ...]:

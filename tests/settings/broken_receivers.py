@@ -1,0 +1,206 @@
+"""Receivers and routes that are broken in one way each: see `broken.py`."""
+
+from __future__ import annotations
+
+from tests.settings.broken import Broken
+
+
+def receiver(kind: str, *lines: str) -> str:
+    return f"receivers:\n  ops:\n    {kind}:\n" + "".join(f"      {line}\n" for line in lines)
+
+
+KEY = {"key": "a" * 32}
+SLACK = "receivers.ops.slack"
+MAIL = ("host: smtp.example.com", "from: a@example.com", "to: b@example.com")
+
+RECEIVERS = [
+    Broken(
+        "receiver of two kinds",
+        "receivers:\n  ops: {webhook: {url: 'http://h'}, alertmanager: {urls: 'http://h'}}\n",
+        2,
+        "receivers.ops",
+        "of 2 kinds: webhook, alertmanager",
+        "a receiver of each",
+    ),
+    Broken("receiver of an unknown kind", receiver("slakc"), 3, "receivers.ops.slakc", "unknown key", "`slack`"),
+    Broken("slack by nothing", receiver("slack", "channel: x"), 3, SLACK, "exactly one of the two", "url_file"),
+    Broken(
+        "slack by both",
+        receiver("slack", "token_file: t", "url_file: u", "channel: x"),
+        3,
+        SLACK,
+        "exactly one of the two",
+        "url_file",
+        files={"t": "xoxb-1", "u": "https://h/x"},
+    ),
+    Broken(
+        "slack without channel",
+        receiver("slack", "token_file: t"),
+        3,
+        SLACK,
+        "told its channel",
+        "add `channel`",
+        files={"t": "xoxb-1"},
+    ),
+    Broken(
+        "slack's hook with channel",
+        receiver("slack", "url_file: u", "channel: x"),
+        3,
+        SLACK,
+        "a channel of its own",
+        "remove `channel`",
+        files={"u": "https://h/x"},
+    ),
+    Broken(
+        "slack's hook is no URL",
+        receiver("slack", "url_file: u"),
+        4,
+        f"{SLACK}.url_file",
+        "does not hold a URL",
+        "whole address",
+        files={"u": "hunter2"},
+    ),
+    Broken(
+        "token of two words",
+        receiver("slack", "token_file: t", "channel: x"),
+        4,
+        f"{SLACK}.token_file",
+        "not hold one token",
+        "token alone",
+        files={"t": "Bearer xoxb-1"},
+    ),
+    Broken(
+        "routing key",
+        receiver("pagerduty", "routing_key_file: key"),
+        4,
+        "receivers.ops.pagerduty.routing_key_file",
+        "an integration key",
+        "32 characters",
+        files={"key": "hunter2"},
+    ),
+    Broken(
+        "routing key missing",
+        receiver("pagerduty", "timeout: 5s"),
+        3,
+        "receivers.ops.pagerduty.routing_key_file",
+        "is missing",
+        "add `routing_key_file",
+    ),
+    Broken(
+        "no alertmanager",
+        receiver("alertmanager", "urls: []"),
+        4,
+        "receivers.ops.alertmanager.urls",
+        "is empty",
+        "at least one",
+    ),
+    Broken(
+        "alertmanager's user alone",
+        receiver("alertmanager", "urls: 'http://h'", "username: u"),
+        3,
+        "receivers.ops.alertmanager",
+        "belong together",
+        "password_file",
+    ),
+    Broken(
+        "alertmanager's two ways in",
+        receiver("alertmanager", "urls: 'http://h'", "username: u", "password_file: p", "token_file: p"),
+        3,
+        "receivers.ops.alertmanager",
+        "two ways in",
+        "remove one",
+        files={"p": "x"},
+    ),
+    Broken(
+        "e-mail address",
+        receiver("email", MAIL[0], MAIL[1], "to: 'Bob <b@example.com>'"),
+        6,
+        "receivers.ops.email.to",
+        "not an e-mail address",
+        "address alone",
+    ),
+    Broken(
+        "e-mail host",
+        receiver("email", "host: 'smtp://h'", *MAIL[1:]),
+        4,
+        "receivers.ops.email.host",
+        "is not a host",
+        "its name alone",
+    ),
+    Broken(
+        "password in the clear",
+        receiver("email", *MAIL, "tls: none", "username: u", "password_file: p"),
+        3,
+        "receivers.ops.email",
+        "without TLS",
+        "starttls",
+        files={"p": "x"},
+    ),
+    Broken(
+        "e-mail's certificates",
+        receiver("email", *MAIL, "ca_file: ca.pem"),
+        7,
+        "receivers.ops.email.ca_file",
+        "holds no certificate",
+        "in PEM",
+        files={"ca.pem": "nothing"},
+    ),
+    Broken(
+        "heartbeat for people",
+        "heartbeat: {receiver: ops}\n" + receiver("pagerduty", "routing_key_file: key"),
+        1,
+        "heartbeat.receiver",
+        "of the kind pagerduty",
+        "webhook, alertmanager",
+        files=KEY,
+    ),
+    Broken(
+        "matcher",
+        "receivers: {ops: {webhook: {url: 'http://h'}}}\nroutes:\n  - {matchers: [severity], receiver: ops}\n",
+        3,
+        "routes[0].matchers[0]",
+        "is not a matcher",
+        "severity = critical",
+    ),
+    Broken(
+        "matcher's quotes",
+        "receivers: {ops: {webhook: {url: 'http://h'}}}\nroutes:\n  - {matchers: ['team = \"a'], receiver: ops}\n",
+        3,
+        "routes[0].matchers[0]",
+        "do not close",
+        "severity = critical",
+    ),
+    Broken(
+        "matcher's expression",
+        "receivers: {ops: {webhook: {url: 'http://h'}}}\nroutes:\n  - {matchers: ['team =~ (a'], receiver: ops}\n",
+        3,
+        "routes[0].matchers[0]",
+        "not a regular expression",
+        "mend",
+    ),
+    Broken(
+        "match's expression",
+        "receivers: {ops: {webhook: {url: 'http://h'}}}\nroutes:\n  - {match: {team: '^(a'}, receiver: ops}\n",
+        3,
+        "routes[0].match.team",
+        "not a regular expression",
+        "mend",
+    ),
+    Broken(
+        "route by a misspelt name",
+        "receivers: {ops: {webhook: {url: 'http://h'}}}\nroutes:\n  - {match: {sevrity: critical}, receiver: ops}\n",
+        3,
+        "routes[0].match.sevrity",
+        "no notification has a `sevrity`",
+        "`severity`",
+    ),
+    Broken(
+        "route that is never reached",
+        "receivers: {ops: {webhook: {url: 'http://h'}}}\nroutes:\n  - {receiver: ops}\n"
+        "  - {match: {team: a}, receiver: ops}\n",
+        4,
+        "routes[1]",
+        "routes[0] matches everything",
+        "put it before",
+    ),
+]
