@@ -5,30 +5,19 @@ from __future__ import annotations
 import contextlib
 import gc
 import threading
-from collections.abc import Iterable, Mapping, Sequence
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import Final
 
 import structlog
 from confluent_kafka import KafkaError, KafkaException
-from pydantic import SecretStr
 
 from driftd.core.baseline import GivenReference
 from driftd.core.engine import Engine
 from driftd.core.event import KINDS, Discovered, Kind
 from driftd.core.fault import UserError
 from driftd.core.spec import SECOND, ReferenceFiles, Spec
-from driftd.deliver.alertmanager import Alertmanager
-from driftd.deliver.email import Email
-from driftd.deliver.heartbeat import Heartbeat
-from driftd.deliver.memory import Memory, Volatile
-from driftd.deliver.message import Renderer
-from driftd.deliver.pagerduty import PagerDuty
-from driftd.deliver.receiver import Receiver
-from driftd.deliver.route import Matcher, Route, Routes
-from driftd.deliver.sender import Sender
-from driftd.deliver.slack import Slack
-from driftd.deliver.teams import Teams
-from driftd.deliver.webhook import Webhook
 from driftd.files import reference_file
 from driftd.http.published import Published
 from driftd.http.server import HttpServer
@@ -38,19 +27,18 @@ from driftd.kafka.mapping import FIELDS, TopicFormat, TopicMapping, kinds_of, to
 from driftd.kafka.mapping import Source as Found
 from driftd.kafka.source import Source, SourceConfig, load_or_create_instance_id
 from driftd.loop import Loop, Pace
+from driftd.outlet import Outlet
 from driftd.settings.kafka import TopicMapping as SettingsMapping
 from driftd.settings.kafka import Whence
-from driftd.settings.receivers import Email as EmailSettings
 from driftd.settings.schema import Settings
 from driftd.store.commit import Commit
-from driftd.store.memory import Memories
-from driftd.store.outbox import Outbox
 from driftd.store.reader import Reader
 from driftd.store.store import Store
 
 _log = structlog.get_logger(__name__)
 
-CLOSE_S = 10.0
+FIXED: Final = ("kafka", "state", "http")
+"""Sections of the settings that only a restart takes over."""
 
 
 def references(spec: Spec) -> dict[str, dict[str, GivenReference]]:
@@ -83,8 +71,15 @@ def references(spec: Spec) -> dict[str, dict[str, GivenReference]]:
 class Daemon:
     """`run` is the whole of its life. Building it raises UserError for what a person must put right."""
 
-    def __init__(self, settings: Settings, *, quiet_s: float = 5.0) -> None:
+    def __init__(
+        self, settings: Settings, *, quiet_s: float = 5.0, reread: Callable[[], Settings] | None = None
+    ) -> None:
+        """`reread` gives the settings as they are now, for `reload`; None: they never change."""
         self.settings = settings
+        self._reread = reread
+        self._reloading = threading.Lock()
+        self._loop: Loop | None = None
+        self._outlet: Outlet | None = None
         self.published = Published()
         self.http_port = 0
         self._quiet_s = quiet_s
@@ -104,7 +99,9 @@ class Daemon:
         directory = settings.state.directory
         store = Store.open(directory, group=settings.kafka.group_id)
         stack.callback(store.close)
-        server = HttpServer(settings.http.listen, self.published, lambda: Reader.open_read_only(directory))
+        server = HttpServer(
+            settings.http.listen, self.published, lambda: Reader.open_read_only(directory), reload=self.reload
+        )
         try:
             server.start()
         except OSError as error:
@@ -116,20 +113,15 @@ class Daemon:
         rows = store.load_rows()
         engine = Engine(self._spec, self._given)
         engine.restore(rows)
-        outbox = Outbox(directory)
-        memories = Memories(directory)
-        owners = {name: f"{receiver.kind} {name}" for name, receiver in settings.receivers.items()}
-        memories.keep(owners.values())
-        sender = Sender(outbox, [receiver_for(settings, name, memories.of(owner)) for name, owner in owners.items()])
-        stack.callback(_close_sender, sender, outbox, memories)
+        outlet = self._outlet = Outlet(directory, settings, lambda: self.published.runtime)
+        stack.callback(outlet.close)
         dead_letters = DeadLetters(
             settings.kafka.client_config(),
             settings.kafka.dead_letters.topic,
             payload=settings.kafka.dead_letters.payload,
         )
         stack.callback(dead_letters.close)
-        routes = routes_of(settings)
-        loop = Loop(
+        loop = self._loop = Loop(
             source=self._source(store, engine, rows),
             decoder=decoder_for(settings),
             opening=_changed_kinds(engine, {kind: settings.kafka.topics.of(kind) for kind in KINDS}),
@@ -137,37 +129,46 @@ class Daemon:
             store=store,
             dead_letters=dead_letters,
             published=self.published,
-            receivers_for=routes.receivers_for,
-            wake=sender.wake,
-            receiver_views=sender.views,
-            outbox_full=lambda: outbox.full(settings.state.outbox_limit),
+            receivers_for=outlet.receivers_for,
+            wake=outlet.wake,
+            receiver_views=outlet.views,
+            outbox_full=lambda: outlet.full(settings.state.outbox_limit),
             guard=PoisonGuard(settings.kafka.dead_letters.halt_share),
-            pace=Pace(
-                settings.state.commit_every / SECOND,
-                settings.notify_max_age,
-                settings.state.keep_panes,
-                self._spec.default.window.max_skew,
-            ),
+            pace=_pace(settings, self._spec),
         )
-        sender.start()
-        self._start_heartbeat(stack)
+        outlet.start()
         _log.info("started", group=settings.kafka.group_id, http=server.port, models=len(engine.monitors))
         _spare_the_collector()
         loop.run(stop)
         _log.info("stopped")
 
-    def _start_heartbeat(self, stack: contextlib.ExitStack) -> None:
-        name = self.settings.heartbeat.receiver
-        if name is None:
-            return
-        heartbeat = Heartbeat(
-            receiver_for(self.settings, name),
-            group=self.settings.kafka.group_id,
-            every_s=self.settings.heartbeat.every / SECOND,
-            runtime=lambda: self.published.runtime,
-        )
-        heartbeat.start()
-        stack.callback(heartbeat.close, CLOSE_S)
+    def reload(self) -> None:
+        """Take over what the settings say now, between two commits. From any thread but the loop's.
+
+        Raises UserError: then nothing has changed. Returns when it has taken effect.
+        """
+        loop, outlet = self._loop, self._outlet
+        if self._reread is None or loop is None or outlet is None:
+            raise UserError("the settings of this process are fixed", "restart it")
+        with self._reloading:
+            try:
+                settings = self._reread()
+                _same_process(self.settings, settings)
+                spec = settings.spec()
+                engine = Engine(spec, references(spec))
+                change = loop.between_commits(lambda: self._take_over(loop, outlet, settings, engine))
+            except UserError as fault:
+                loop.reloads.refused()
+                _log.error("reload_refused", reason=str(fault))
+                raise
+            change()
+            loop.reloads.done(time.time())
+            _log.info("reloaded", models=len(engine.monitors))
+
+    def _take_over(self, loop: Loop, outlet: Outlet, settings: Settings, engine: Engine) -> Callable[[], None]:
+        loop.adopt(engine, _pace(settings, engine.spec), settings.digest())
+        self.settings = settings
+        return outlet.replace(settings)
 
     def _source(self, store: Store, engine: Engine, rows: Mapping[str, object]) -> Source:
         """The consumer, at the store's positions. The very first start pins where reading begins before it reads."""
@@ -191,6 +192,24 @@ class Daemon:
         return source
 
 
+def _pace(settings: Settings, spec: Spec) -> Pace:
+    return Pace(
+        settings.state.commit_every / SECOND,
+        settings.notify_max_age,
+        settings.state.keep_panes,
+        spec.default.window.max_skew,
+    )
+
+
+def _same_process(old: Settings, new: Settings) -> None:
+    """What the process was built on cannot change under it. Raises UserError."""
+    changed = [name for name in FIXED if getattr(old, name) != getattr(new, name)]
+    if changed:
+        raise UserError(
+            f"{', '.join(changed)}: changed, and fixed while driftd runs", "restart it, or set them back and reload"
+        )
+
+
 def refused_by_kafka(fault: KafkaException) -> UserError:
     """What librdkafka says to its settings, or to a question in the middle, as a person is told it."""
     error = fault.args[0]
@@ -203,73 +222,6 @@ def _changed_kinds(engine: Engine, topics: Mapping[Kind, Sequence[str]]) -> Disc
     known = engine.clock.topics
     changed = {p: kinds for p in known if (kinds := kinds_of(topics, p.topic)) != known[p]}
     return Discovered(changed) if changed else None
-
-
-def receiver_for(settings: Settings, name: str, memory: Memory | None = None) -> Receiver:
-    """A new sender to the receiver of that name; each thread needs its own. Raises UserError.
-
-    `memory`: what it remembers over a restart; None: nothing.
-    """
-    said = settings.receivers[name]
-    renderer = Renderer(settings.http.external_url)
-    group = settings.kafka.group_id
-    memory = memory or Volatile()
-    if (hook := said.webhook) is not None:
-        return Webhook(name, hook.url, secret=_shown(hook.secret), timeout_s=hook.timeout / SECOND)
-    if (slack := said.slack) is not None:
-        return Slack(
-            name, renderer, memory, token=_shown(slack.token), channel=slack.channel, url=_shown(slack.url),
-            api_url=slack.api_url, timeout_s=slack.timeout / SECOND,
-        )  # fmt: skip
-    if (pager := said.pagerduty) is not None:
-        key = pager.routing_key.get_secret_value()
-        timeout_s = pager.timeout / SECOND
-        return PagerDuty(name, renderer, memory, routing_key=key, group=group, url=pager.url, timeout_s=timeout_s)
-    if (manager := said.alertmanager) is not None:
-        return Alertmanager(
-            name, renderer, memory, urls=manager.urls, resend_every_s=manager.resend_every / SECOND,
-            basic=_login(manager.username, manager.password), token=_shown(manager.token),
-            timeout_s=manager.timeout / SECOND,
-        )  # fmt: skip
-    if (teams := said.teams) is not None:
-        return Teams(name, renderer, url=teams.url.get_secret_value(), timeout_s=teams.timeout / SECOND)
-    assert said.email is not None
-    return _email(name, said.email, renderer, group)
-
-
-def _email(name: str, mail: EmailSettings, renderer: Renderer, group: str) -> Email:
-    try:
-        return Email(
-            name, renderer, host=mail.host, port=mail.port, sender=mail.sender, to=mail.to, group=group, tls=mail.tls,
-            ca_file=mail.ca_file, login=_login(mail.username, mail.password), timeout_s=mail.timeout / SECOND,
-        )  # fmt: skip
-    except OSError as error:
-        problem = f"receivers.{name}.email.ca_file: {mail.ca_file} holds no certificate that can be read ({error})"
-        raise UserError(problem, "name a file of certificates in PEM") from error
-
-
-def _shown(secret: SecretStr | None) -> str | None:
-    return None if secret is None else secret.get_secret_value()
-
-
-def _login(user: str | None, password: SecretStr | None) -> tuple[str, str] | None:
-    return None if user is None or password is None else (user, password.get_secret_value())
-
-
-def routes_of(settings: Settings) -> Routes:
-    """The settings' routes as they are followed."""
-    return Routes(
-        [
-            Route(
-                dict(said.match),
-                said.receiver,
-                [Matcher(one.name, one.operator, one.value) for one in said.matchers],
-                goes_on=said.goes_on,
-            )
-            for said in settings.routes
-        ],
-        list(settings.receivers),
-    )
 
 
 def decoder_for(settings: Settings, files: Iterable[str] = ()) -> Decoder:
@@ -296,9 +248,3 @@ def _spare_the_collector() -> None:
     gc.collect()
     gc.freeze()
     gc.set_threshold(20_000, 10, 10)
-
-
-def _close_sender(sender: Sender, outbox: Outbox, memories: Memories) -> None:
-    if sender.close(CLOSE_S):
-        outbox.close()
-        memories.close()

@@ -248,6 +248,17 @@ def explain(
     raise typer.Exit(command.main(config, id_, output))
 
 
+@app.command(epilog=examples("driftd models", "driftd models --output json"))
+def models(
+    config: Config = DEFAULT_CONFIG,
+    output: Annotated[Output, typer.Option(help="How to print them.")] = "text",
+) -> None:
+    """List the models that were seen: by which settings they are watched, their state, and those that are ignored."""
+    from driftd.commands import models as command  # noqa: PLC0415
+
+    raise typer.Exit(command.main(config, output))
+
+
 @outbox_app.command("list", epilog=examples("driftd outbox list", "driftd outbox list --dead"))
 def outbox_list(
     *,

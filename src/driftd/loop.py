@@ -6,10 +6,13 @@ kill at any instant repeats work and nothing else. A full outbox or a partition 
 
 from __future__ import annotations
 
+import queue
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future
 from dataclasses import dataclass, field, replace
+from typing import TypeVar
 
 import structlog
 
@@ -32,6 +35,8 @@ from driftd.store.store import Store
 
 _log = structlog.get_logger(__name__)
 
+T = TypeVar("T")
+ERRAND_S = 60.0
 COMMIT_BOUNDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
 RECORDS_A_COMMIT = 500_000
 PUBLISH_EVERY_S = 1.0
@@ -57,6 +62,21 @@ class Pace:
     notify_max_age: int
     keep_panes: int
     max_skew: int
+
+
+@dataclass(slots=True)
+class Reloads:
+    """How reading the settings anew went. Written by whoever reloads."""
+
+    ok: bool = True
+    failed: int = 0
+    at: float | None = None
+
+    def refused(self) -> None:
+        self.ok, self.failed = False, self.failed + 1
+
+    def done(self, at: float) -> None:
+        self.ok, self.at = True, at
 
 
 class Loop:
@@ -92,6 +112,8 @@ class Loop:
         self.commit_seconds = 0.0
         self.blocks = self.ticks = self.bytes_read = 0
         self.last_commit: float | None = None
+        self.reloads = Reloads(at=clock())
+        self._errands: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
 
     def run(self, stop: threading.Event) -> None:
         """Until `stop` is set. Raises UserError where going on would be wrong (mostly poison, a fatal broker error)."""
@@ -104,6 +126,8 @@ class Loop:
             while not stop.is_set():
                 for read in self.source.poll(POLL_S):
                     self._take(read)
+                while not self._errands.empty():
+                    self._errands.get()()
                 now = time.monotonic()
                 if now >= next_commit or self.pending.actions or self.pending.records >= RECORDS_A_COMMIT:
                     self.commit()
@@ -157,6 +181,41 @@ class Loop:
         """The decoder reads a model's signals by the types of its grid from now on."""
         for model, kind, types in self.engine.new_types():
             self.decoder.learn_types(model, kind, types)
+
+    # -- other settings ----------------------------------------------------------------------------------------------
+
+    def between_commits(self, errand: Callable[[], T]) -> T:
+        """Have the loop's thread do this at its next turn; what came of it. For other threads."""
+        answer: Future[T] = Future()
+
+        def run() -> None:
+            if not answer.set_running_or_notify_cancel():
+                return
+            try:
+                answer.set_result(errand())
+            except BaseException as fault:  # noqa: BLE001 - it is raised where it was asked for
+                answer.set_exception(fault)
+
+        self._errands.put(run)
+        try:
+            return answer.result(ERRAND_S)
+        except TimeoutError:
+            if not answer.cancel():  # it has begun
+                return answer.result()
+            raise UserError(f"the loop has not turned for {ERRAND_S:.0f} s", "look at /livez", exit_code=1) from None
+
+    def adopt(self, engine: Engine, pace: Pace, digest: str) -> None:
+        """Go on with another engine, in the loop's thread: of what was read so far it knows what the store knows.
+
+        `digest` names its settings; it is stored as an input, before all that follows from them.
+        """
+        self.commit()
+        engine.restore(self.store.load_rows())
+        for model, kind in self.engine.grids() - engine.grids():
+            self.decoder.forget_types(model, kind)
+        self.engine, self.pace = engine, pace
+        self.pending.inputs.append(("reload", digest))
+        self._teach()
 
     # -- commit ------------------------------------------------------------------------------------------------------
 
@@ -256,4 +315,7 @@ class Loop:
             last_commit=self.last_commit,
             receivers=tuple(self.receiver_views()),
             heartbeat=self.clock(),
+            reloads_failed=self.reloads.failed,
+            reload_ok=self.reloads.ok,
+            reloaded=self.reloads.at,
         )

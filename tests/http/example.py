@@ -145,6 +145,8 @@ RUNTIME = Runtime(
     receivers=(ReceiverView("ops", 1, 2, 30, 4),),
     heartbeat=NOW - 0.5,
     reloads_failed=1,
+    reload_ok=False,
+    reloaded=NOW - 60,
 )
 
 

@@ -9,6 +9,7 @@ from html.parser import HTMLParser
 import httpx
 import pytest
 
+from driftd.core.fault import UserError
 from driftd.core.view import Runtime, View
 from driftd.http.pages import ROWS_MAX
 from driftd.http.published import Published
@@ -233,3 +234,34 @@ def test_a_page_of_an_unready_daemon_says_so(serve):
     text = serve(runtime=dataclasses.replace(RUNTIME, unready=("not <assigned>",))).get("/").text
     assert "not &lt;assigned&gt;" in text
     assert "<title>driftd · not ready</title>" in text
+
+
+@pytest.mark.parametrize(
+    ("fault", "status"), [(None, 200), (UserError("a: wrong", "mend it"), 400), (UserError("no", exit_code=1), 503)]
+)
+def test_the_settings_are_read_anew_when_asked(fault: UserError | None, status: int):
+    asked: list[None] = []
+
+    def reload() -> None:
+        asked.append(None)
+        if fault is not None:
+            raise fault
+
+    server = HttpServer("127.0.0.1:0", Published(), reload=reload)
+    server.start()
+    try:
+        answer = httpx.post(f"http://127.0.0.1:{server.port}/-/reload")
+        assert answer.status_code == status
+        assert answer.json() == ({"reloaded": True} if fault is None else {"error": str(fault)})
+        assert len(asked) == 1
+        for site in ("cross-site", "same-site"):
+            page = httpx.post(f"http://127.0.0.1:{server.port}/-/reload", headers={"Sec-Fetch-Site": site})
+            assert page.status_code == 403
+        assert len(asked) == 1
+    finally:
+        server.stop()
+
+
+def test_settings_that_are_fixed_cannot_be_read_anew(edge):
+    assert edge.client.post("/-/reload").status_code == 501
+    assert edge.get("/-/reload").status_code == 405

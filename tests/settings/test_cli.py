@@ -26,6 +26,7 @@ COMMANDS = [
     ["reference", "show"],
     ["explain"],
     ["outbox"],
+    ["models"],
     ["outbox", "list"],
     ["outbox", "show"],
     ["outbox", "replay"],

@@ -9,10 +9,10 @@ import time
 from pathlib import Path
 from typing import Final
 
-from driftd.app import receiver_for
 from driftd.core.action import Delivery, rfc3339, stable_id
 from driftd.core.fault import UserError, printable
 from driftd.deliver.receiver import Sent
+from driftd.outlet import receiver_for
 from driftd.settings.load import load
 
 TEST_TYPE: Final = "driftd.test"

@@ -10,11 +10,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Literal
 
-from driftd.app import routes_of
 from driftd.core.event import KINDS, UNVERSIONED
 from driftd.core.fault import UserError, printable
 from driftd.core.spec import SEVERITIES, Model, Severity
 from driftd.deliver.route import Facts, Routes
+from driftd.outlet import routes_of
 from driftd.settings.fault import SettingsError
 from driftd.settings.load import Examined, examine
 from driftd.settings.schema import Settings

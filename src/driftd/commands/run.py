@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import signal
@@ -13,25 +14,44 @@ from types import FrameType
 import structlog
 
 from driftd.app import Daemon
+from driftd.core.fault import UserError
 from driftd.settings.load import load
+from driftd.settings.schema import Settings
 
 
 def main(config: Path, state: Path | None = None) -> int:
-    """Runs in the foreground. SIGTERM and SIGINT commit what was read and end it. Raises UserError."""
+    """Runs in the foreground. SIGTERM and SIGINT commit what was read and end it, SIGHUP reads the settings anew.
+
+    Raises UserError.
+    """
     configure_logs()
-    settings = load(config, os.environ)
-    if state is not None:
-        settings = settings.model_copy(update={"state": settings.state.model_copy(update={"directory": state})})
-    daemon = Daemon(settings)
+
+    def read() -> Settings:
+        settings = load(config, os.environ)
+        if state is None:
+            return settings
+        return settings.model_copy(update={"state": settings.state.model_copy(update={"directory": state})})
+
+    daemon = Daemon(read(), reread=read)
     stop = threading.Event()
 
     def end(_signal: int, _frame: FrameType | None) -> None:
         stop.set()
 
+    def reload(_signal: int, _frame: FrameType | None) -> None:
+        # The handler runs in the loop's thread, which it must not wait for.
+        threading.Thread(target=_reload, args=(daemon,), name="reload", daemon=True).start()
+
+    signal.signal(signal.SIGHUP, reload)
     signal.signal(signal.SIGTERM, end)
     signal.signal(signal.SIGINT, end)
     daemon.run(stop)
     return 0
+
+
+def _reload(daemon: Daemon) -> None:
+    with contextlib.suppress(UserError):  # it is in the log, and in the metrics
+        daemon.reload()
 
 
 def configure_logs() -> None:

@@ -114,6 +114,8 @@ _REFERENCES = _group(
      "1 if learning ran out of memory and kept samples, else 0."),
     ("dropped_models_total", "counter", (), "stored", "View.dropped_models",
      "Events of models that are not watched because the bound on models was reached."),
+    ("ignored_events_total", "counter", (), "stored", "View.ignored_events",
+     "Events of models that are unknown to the settings, which say to ignore such; `driftd models` names them."),
     ("dropped_versions_total", "counter", MODEL, "input", "ModelView.dropped_versions",
      "Versions not watched because the bound on versions was reached."),
     ("dropped_signals_total", "counter", MODEL, "stored", "ModelView.dropped_signals",
@@ -215,6 +217,10 @@ _PROCESS = _group(
      "Unix time of the newest durable commit; absent before the first."),
     ("config_reloads_failed_total", "counter", (), "process", "Runtime.reloads_failed",
      "Configurations refused while running; the last good one stays."),
+    ("config_last_reload_successful", "gauge", (), "process", "Runtime.reload_ok",
+     "1 if the configuration was taken over when it was last read, else 0."),
+    ("config_last_reload_success_timestamp_seconds", "gauge", (), "process", "Runtime.reloaded",
+     "Unix time of when a configuration was last taken over, be it at the start."),
 )  # fmt: skip
 
 CATALOGUE: Final[tuple[Metric, ...]] = (

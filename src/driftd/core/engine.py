@@ -171,6 +171,10 @@ class Engine:
 
     # -- what the decoder is told ------------------------------------------------------------------------------------
 
+    def grids(self) -> set[tuple[str, Kind]]:
+        """Every (model, kind) that has a grid."""
+        return {(name, kind) for name, monitor in self.monitors.items() for kind in monitor.baselines.grids}
+
     def new_types(self) -> list[tuple[str, Kind, dict[str, SignalType]]]:
         """Each (model, kind) that has a grid and was not given before, with the types of its signals."""
         known = [(name, kind) for name in sorted(self._new) for kind in self.monitors[name].baselines.grids]

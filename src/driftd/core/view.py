@@ -177,3 +177,7 @@ class Runtime:
     heartbeat: float | None = None
     """Unix time of the newest turn of the loop, seconds."""
     reloads_failed: int = 0
+    reload_ok: bool = True
+    """Whether the settings, when they were last read, were taken over."""
+    reloaded: float | None = None
+    """Unix time of when they last were, seconds."""

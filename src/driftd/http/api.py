@@ -1,4 +1,4 @@
-"""The routes that answer in JSON or in the metrics' formats. All of them only read.
+"""The routes that answer in JSON or in the metrics' formats. All but one only read.
 
 What is not known is a 404, what cannot be understood a 400 that says what would be; every error is
 `{"error": "..."}`.
@@ -17,6 +17,7 @@ from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
 
+from driftd.core.fault import UserError
 from driftd.http import documents, openapi
 from driftd.http.collector import Exposition, ViewCollector
 from driftd.http.exposition import OPENMETRICS, TEXT, gzipped, wants_gzip, wants_openmetrics
@@ -89,8 +90,14 @@ class Api:
     """Answers from what is published and, for transitions, from the store."""
 
     def __init__(
-        self, published: Published, transitions: Opener | None, clock: Callable[[], float] = time.time
+        self,
+        published: Published,
+        transitions: Opener | None,
+        clock: Callable[[], float] = time.time,
+        reload: Callable[[], None] | None = None,
     ) -> None:
+        """`reload` reads the settings anew and raises UserError where it changes nothing; None: it cannot be asked."""
+        self._reload = reload
         self._published = published
         self._transitions = transitions
         self._clock = clock
@@ -103,6 +110,7 @@ class Api:
             Route("/metrics", self.metrics),
             Route("/livez", self.livez),
             Route("/readyz", self.readyz),
+            Route("/-/reload", self.reload, methods=["POST"]),
             Route("/api/v1/models", self.models),
             Route("/api/v1/models/{model:anything}", self.model),
             Route("/api/v1/partitions", self.partitions),
@@ -135,6 +143,18 @@ class Api:
             return json_response({"ready": True})
         return json_response({"error": "not ready: " + "; ".join(reasons), "reasons": reasons}, 503)
 
+    def reload(self, request: Request) -> Response:
+        """Of no other site's page: a browser says where a request comes from."""
+        if request.headers.get("sec-fetch-site", "none") not in {"none", "same-origin"}:
+            raise HTTPException(403, "a page of another site asks for this")
+        if self._reload is None:
+            raise HTTPException(501, "the settings of this process are fixed; restart it")
+        try:
+            self._reload()
+        except UserError as fault:
+            raise HTTPException(400 if fault.exit_code == 2 else 503, str(fault)) from None
+        return json_response({"reloaded": True})
+
     def models(self, request: Request) -> Response:
         query = Query(request, "limit", "after")
         limit, after = query.limit(), query.text("after")
@@ -147,6 +167,7 @@ class Api:
             {
                 "models": [documents.model_summary(one) for one in page],
                 "next": page[-1].model if len(rest) > limit else None,
+                "ignored": self._published.view.ignored,
             }
         )
 

@@ -83,6 +83,20 @@ PATHS: Final[Document] = {
         schema="Ready",
         errors={503: "It is not; every reason is given."},
     ),
+    "/-/reload": {
+        "post": {
+            "tags": ["Monitoring"],
+            "summary": "Read the settings anew",
+            "parameters": [],
+            "responses": {
+                "200": _answer("They are taken over.", "application/json", "Reloaded"),
+                "400": _answer("They are at fault, and nothing has changed.", "application/json", "Error"),
+                "403": _answer("A page of another site asked.", "application/json", "Error"),
+                "501": _answer("The settings of this process are fixed.", "application/json", "Error"),
+                "503": _answer("They could not be taken over, and nothing has changed.", "application/json", "Error"),
+            },
+        }
+    },
     "/api/v1/models": _get(
         "Models and their states, by name",
         "A page of models; next is the after of the page that follows, or null.",
@@ -238,8 +252,9 @@ _TRANSITION: Final = _object(
 SCHEMAS: Final[Document] = {
     "Error": _object(error=_STRING),
     "Alive": _object(alive={"const": True}),
+    "Reloaded": _object(reloaded={"const": True}),
     "Ready": _object(ready={"const": True}),
-    "Models": _object(models=_array(_model(_SERIES)), next=_NULL_STRING),
+    "Models": _object(models=_array(_model(_SERIES)), next=_NULL_STRING, ignored=_COUNTS),
     "Model": _model(_DETAILED, transitions=_array(_COUNTED)),
     "Partitions": _object(partitions=_array(_PARTITION)),
     "Transitions": _object(transitions=_array(_TRANSITION)),
@@ -253,7 +268,7 @@ def document() -> Document:
         "info": {
             "title": "driftd",
             "version": driftd.__version__,
-            "description": "What driftd knows of the models that it watches. Read only; times in RFC 3339; "
+            "description": "What driftd knows of the models that it watches. Times in RFC 3339; "
             "null is what is not known.",
         },
         "paths": PATHS,

@@ -103,7 +103,12 @@ class Pages:
             partitions=[_partition(one, runtime) for one in view.partitions[:ROWS_MAX]],
             more_partitions=max(0, len(view.partitions) - ROWS_MAX),
             receivers=runtime.receivers,
-            endpoints=[(path, methods["get"]["summary"]) for path, methods in openapi.PATHS.items() if path != "/"],
+            endpoints=[
+                (path, method, operation["summary"])
+                for path, methods in openapi.PATHS.items()
+                for method, operation in methods.items()
+                if path != "/"
+            ],
         )
 
     def docs(self, _: Request) -> Response:

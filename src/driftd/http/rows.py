@@ -247,6 +247,7 @@ SOURCES: Final[dict[str, Source]] = {
     "driftd_learning_bytes": _each(_models, lambda m: m.learning_bytes),
     "driftd_learning_sampled": _each(_models, lambda m: int(m.sampled)),
     "driftd_dropped_models_total": _one(lambda s: s.view.dropped_models),
+    "driftd_ignored_events_total": _one(lambda s: s.view.ignored_events),
     "driftd_dropped_versions_total": _each(_models, lambda m: m.dropped_versions),
     "driftd_dropped_signals_total": _each(_models, lambda m: m.dropped_signals),
     "driftd_dropped_features_total": _by_model(lambda r: r.dropped_features),
@@ -293,5 +294,7 @@ SOURCES: Final[dict[str, Source]] = {
     "driftd_commit_seconds": _commit_seconds,
     "driftd_last_commit_timestamp_seconds": _one(lambda s: s.runtime.last_commit),
     "driftd_config_reloads_failed_total": _one(lambda s: s.runtime.reloads_failed),
+    "driftd_config_last_reload_successful": _one(lambda s: int(s.runtime.reload_ok)),
+    "driftd_config_last_reload_success_timestamp_seconds": _one(lambda s: s.runtime.reloaded),
 }
 """For each metric of the catalogue, where its rows come from."""

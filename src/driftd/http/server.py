@@ -1,7 +1,7 @@
 """The HTTP server: a daemon thread of its own that only ever reads what is published.
 
-It listens on loopback unless told otherwise. No cookies, no CORS, no method that changes anything; its pages may
-load nothing from anywhere.
+It listens on loopback unless told otherwise. No cookies, no CORS; nothing can be changed but that the settings are read
+anew; its pages may load nothing from anywhere.
 """
 
 from __future__ import annotations
@@ -70,11 +70,14 @@ async def _failed(_: Request, __: Exception) -> Response:
 
 
 def application(
-    published: Published, transitions: Opener | None = None, clock: Callable[[], float] = time.time
+    published: Published,
+    transitions: Opener | None = None,
+    clock: Callable[[], float] = time.time,
+    reload: Callable[[], None] | None = None,
 ) -> ASGIApp:
     """The whole HTTP edge as an ASGI application."""
     app = Starlette(
-        routes=[*Pages(published, clock).routes(), *Api(published, transitions, clock).routes()],
+        routes=[*Pages(published, clock).routes(), *Api(published, transitions, clock, reload).routes()],
         exception_handlers={HTTPException: _refused, Exception: _failed},
     )
     app.router.redirect_slashes = False  # a redirect would repeat the Host header of the request
@@ -106,7 +109,7 @@ class HttpServer:
     """`start` returns once the port is open; `stop` once it is closed. Both may be called from any thread.
 
     `listen`: see `parse_listen`; port 0 takes a free one, which `port` then names. `transitions` opens the store
-    for one request (`lambda: Reader.open_read_only(directory)`); None where nothing is stored.
+    for one request (`lambda: Reader.open_read_only(directory)`); None where nothing is stored. `reload`: see `Api`.
     """
 
     def __init__(
@@ -115,10 +118,11 @@ class HttpServer:
         published: Published,
         transitions: Opener | None = None,
         clock: Callable[[], float] = time.time,
+        reload: Callable[[], None] | None = None,
     ) -> None:
         self.listen = listen
         self.port = parse_listen(listen)[1]
-        self._application = application(published, transitions, clock)
+        self._application = application(published, transitions, clock, reload)
         self._server: uvicorn.Server | None = None
         self._thread: threading.Thread | None = None
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 from pathlib import Path
 from typing import Annotated, Literal, cast
@@ -99,6 +100,10 @@ class Settings(BaseSettings):
         **_more: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         return (init_settings,)
+
+    def digest(self) -> str:
+        """Names what the settings say, the secrets left out."""
+        return hashlib.sha256(self.model_dump_json().encode()).hexdigest()[:16]
 
     def spec(self) -> spec.Spec:
         """What the core needs to know of it."""

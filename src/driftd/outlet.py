@@ -1,0 +1,164 @@
+"""What carries notifications out, as the settings say: routes, a sender a receiver, the heartbeat.
+
+All of it is replaced when the settings change; what waits in the outbox waits on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from pydantic import SecretStr
+
+from driftd.core.action import Action
+from driftd.core.fault import UserError
+from driftd.core.spec import SECOND
+from driftd.core.view import ReceiverView, Runtime
+from driftd.deliver.alertmanager import Alertmanager
+from driftd.deliver.email import Email
+from driftd.deliver.heartbeat import Heartbeat
+from driftd.deliver.memory import Memory, Volatile
+from driftd.deliver.message import Renderer
+from driftd.deliver.pagerduty import PagerDuty
+from driftd.deliver.receiver import Receiver
+from driftd.deliver.route import Matcher, Route, Routes
+from driftd.deliver.sender import Sender
+from driftd.deliver.slack import Slack
+from driftd.deliver.teams import Teams
+from driftd.deliver.webhook import Webhook
+from driftd.settings.receivers import Email as EmailSettings
+from driftd.settings.schema import Settings
+from driftd.store.memory import Memories
+from driftd.store.outbox import Outbox
+
+CLOSE_S = 10.0
+
+
+class Outlet:
+    """`runtime` is what the heartbeat looks at. `receivers_for` and `wake` are for the loop's thread."""
+
+    def __init__(self, directory: Path, settings: Settings, runtime: Callable[[], Runtime]) -> None:
+        self._outbox, self._memories, self._runtime = Outbox(directory), Memories(directory), runtime
+        self._prepare(settings)
+
+    def _prepare(self, settings: Settings) -> None:
+        self._routes = routes_of(settings)
+        owners = {name: f"{receiver.kind} {name}" for name, receiver in settings.receivers.items()}
+        self._memories.keep(owners.values())
+        receivers = [receiver_for(settings, name, self._memories.of(owner)) for name, owner in owners.items()]
+        self._sender = Sender(self._outbox, receivers)
+        self._heartbeat: Heartbeat | None = None
+        if settings.heartbeat.receiver is not None:
+            self._heartbeat = Heartbeat(
+                receiver_for(settings, settings.heartbeat.receiver),
+                group=settings.kafka.group_id,
+                every_s=settings.heartbeat.every / SECOND,
+                runtime=self._runtime,
+            )
+
+    def start(self) -> None:
+        self._sender.start()
+        if self._heartbeat is not None:
+            self._heartbeat.start()
+
+    def receivers_for(self, action: Action) -> tuple[str, ...]:
+        return self._routes.receivers_for(action)
+
+    def wake(self) -> None:
+        self._sender.wake()
+
+    def views(self) -> tuple[ReceiverView, ...]:
+        return self._sender.views()
+
+    def full(self, limit: int) -> bool:
+        return self._outbox.full(limit)
+
+    def replace(self, settings: Settings) -> Callable[[], None]:
+        """Others from now on. What it gives ends the old ones and starts these; it may take as long as a delivery."""
+        sender, heartbeat = self._sender, self._heartbeat
+        self._prepare(settings)
+
+        def change() -> None:
+            _end(sender, heartbeat)
+            self.start()
+
+        return change
+
+    def close(self) -> None:
+        if _end(self._sender, self._heartbeat):
+            self._outbox.close()
+            self._memories.close()
+
+
+def _end(sender: Sender, heartbeat: Heartbeat | None) -> bool:
+    """False: some thread is still in an attempt."""
+    if heartbeat is not None:
+        heartbeat.close(CLOSE_S)
+    return sender.close(CLOSE_S)
+
+
+def receiver_for(settings: Settings, name: str, memory: Memory | None = None) -> Receiver:
+    """A new sender to the receiver of that name; each thread needs its own. Raises UserError.
+
+    `memory`: what it remembers over a restart; None: nothing.
+    """
+    said = settings.receivers[name]
+    renderer = Renderer(settings.http.external_url)
+    group = settings.kafka.group_id
+    memory = memory or Volatile()
+    if (hook := said.webhook) is not None:
+        return Webhook(name, hook.url, secret=_shown(hook.secret), timeout_s=hook.timeout / SECOND)
+    if (slack := said.slack) is not None:
+        return Slack(
+            name, renderer, memory, token=_shown(slack.token), channel=slack.channel, url=_shown(slack.url),
+            api_url=slack.api_url, timeout_s=slack.timeout / SECOND,
+        )  # fmt: skip
+    if (pager := said.pagerduty) is not None:
+        key = pager.routing_key.get_secret_value()
+        timeout_s = pager.timeout / SECOND
+        return PagerDuty(name, renderer, memory, routing_key=key, group=group, url=pager.url, timeout_s=timeout_s)
+    if (manager := said.alertmanager) is not None:
+        return Alertmanager(
+            name, renderer, memory, urls=manager.urls, resend_every_s=manager.resend_every / SECOND,
+            basic=_login(manager.username, manager.password), token=_shown(manager.token),
+            timeout_s=manager.timeout / SECOND,
+        )  # fmt: skip
+    if (teams := said.teams) is not None:
+        return Teams(name, renderer, url=teams.url.get_secret_value(), timeout_s=teams.timeout / SECOND)
+    assert said.email is not None
+    return _email(name, said.email, renderer, group)
+
+
+def _email(name: str, mail: EmailSettings, renderer: Renderer, group: str) -> Email:
+    try:
+        return Email(
+            name, renderer, host=mail.host, port=mail.port, sender=mail.sender, to=mail.to, group=group, tls=mail.tls,
+            ca_file=mail.ca_file, login=_login(mail.username, mail.password), timeout_s=mail.timeout / SECOND,
+        )  # fmt: skip
+    except OSError as error:
+        problem = f"receivers.{name}.email.ca_file: {mail.ca_file} holds no certificate that can be read ({error})"
+        raise UserError(problem, "name a file of certificates in PEM") from error
+
+
+def _shown(secret: SecretStr | None) -> str | None:
+    return None if secret is None else secret.get_secret_value()
+
+
+def _login(user: str | None, password: SecretStr | None) -> tuple[str, str] | None:
+    return None if user is None or password is None else (user, password.get_secret_value())
+
+
+def routes_of(settings: Settings) -> Routes:
+    """The settings' routes as they are followed."""
+    return Routes(
+        [
+            Route(
+                dict(said.match),
+                said.receiver,
+                [Matcher(one.name, one.operator, one.value) for one in said.matchers],
+                goes_on=said.goes_on,
+            )
+            for said in settings.routes
+        ],
+        list(settings.receivers),
+    )
