@@ -22,9 +22,9 @@ LOCK_FILE: Final = "driftd.lock"
 
 BUSY_TIMEOUT_S: Final = 60.0
 """A writer waits this long for the other one; the longest commit is far shorter."""
-CHECKPOINT_PAGES: Final = 4_000
-"""The log is copied back into the database when it is this long (pages of 4 KiB): once in some commits, not
-in each.
+CHECKPOINT_PAGES: Final = 64_000
+"""A commit copies the log back into the database only when it is this long (pages of 4 KiB): the thread of
+`store.checkpoint` comes first, as long as it can.
 """
 KEEP_LOG_BYTES: Final = 64 * 1024 * 1024
 

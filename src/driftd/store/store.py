@@ -16,6 +16,7 @@ from typing import Final
 import msgspec
 
 from driftd.core.action import Action
+from driftd.store.checkpoint import Checkpoints
 from driftd.store.commit import Commit, PaneRow
 from driftd.store.database import FILE, DirectoryLock, StoreError, connect, transaction
 from driftd.store.reader import Reader
@@ -41,6 +42,7 @@ class Store(Reader):
         self._lock = lock
         self._place = place
         self._clock = clock
+        self._checkpoints = Checkpoints(place.parent)
         self._encode = msgspec.msgpack.Encoder().encode
 
     @classmethod
@@ -110,8 +112,10 @@ class Store(Reader):
                 f"{self._place} cannot be written ({error}): nothing of this commit is stored",
                 "check the disk and the permissions",
             ) from error
+        self._checkpoints.after_commit()
 
     def close(self) -> None:
+        self._checkpoints.close()
         super().close()
         self._lock.release()
 
