@@ -156,7 +156,14 @@ class Daemon:
                 _same_process(self.settings, settings)
                 spec = settings.spec()
                 engine = Engine(spec, references(spec))
-                change = loop.between_commits(lambda: self._take_over(loop, outlet, settings, engine))
+                fittings = outlet.fittings(settings)
+
+                def take_over() -> Callable[[], None]:
+                    loop.adopt(engine, _pace(settings, spec), settings.digest())
+                    self.settings = settings
+                    return outlet.replace(fittings)
+
+                change = loop.between_commits(take_over)
             except UserError as fault:
                 loop.reloads.refused()
                 _log.error("reload_refused", reason=str(fault))
@@ -164,11 +171,6 @@ class Daemon:
             change()
             loop.reloads.done(time.time())
             _log.info("reloaded", models=len(engine.monitors))
-
-    def _take_over(self, loop: Loop, outlet: Outlet, settings: Settings, engine: Engine) -> Callable[[], None]:
-        loop.adopt(engine, _pace(settings, engine.spec), settings.digest())
-        self.settings = settings
-        return outlet.replace(settings)
 
     def _source(self, store: Store, engine: Engine, rows: Mapping[str, object]) -> Source:
         """The consumer, at the store's positions. The very first start pins where reading begins before it reads."""

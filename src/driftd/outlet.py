@@ -6,6 +6,7 @@ All of it is replaced when the settings change; what waits in the outbox waits o
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 from pydantic import SecretStr
@@ -34,67 +35,78 @@ from driftd.store.outbox import Outbox
 CLOSE_S = 10.0
 
 
+@dataclass(frozen=True, slots=True)
+class Fittings:
+    """What one settings file makes. Nothing of it has been started."""
+
+    routes: Routes
+    sender: Sender
+    heartbeat: Heartbeat | None
+    owners: tuple[str, ...]
+
+    def start(self) -> None:
+        self.sender.start()
+        if self.heartbeat is not None:
+            self.heartbeat.start()
+
+    def close(self) -> bool:
+        """False: some thread is still in an attempt."""
+        if self.heartbeat is not None:
+            self.heartbeat.close(CLOSE_S)
+        return self.sender.close(CLOSE_S)
+
+
 class Outlet:
     """`runtime` is what the heartbeat looks at. `receivers_for` and `wake` are for the loop's thread."""
 
     def __init__(self, directory: Path, settings: Settings, runtime: Callable[[], Runtime]) -> None:
         self._outbox, self._memories, self._runtime = Outbox(directory), Memories(directory), runtime
-        self._prepare(settings)
+        self._fittings = self.fittings(settings)
 
-    def _prepare(self, settings: Settings) -> None:
-        self._routes = routes_of(settings)
+    def fittings(self, settings: Settings) -> Fittings:
+        """Others, for `replace`. Raises UserError."""
         owners = {name: f"{receiver.kind} {name}" for name, receiver in settings.receivers.items()}
-        self._memories.keep(owners.values())
         receivers = [receiver_for(settings, name, self._memories.of(owner)) for name, owner in owners.items()]
-        self._sender = Sender(self._outbox, receivers)
-        self._heartbeat: Heartbeat | None = None
+        heartbeat = None
         if settings.heartbeat.receiver is not None:
-            self._heartbeat = Heartbeat(
+            heartbeat = Heartbeat(
                 receiver_for(settings, settings.heartbeat.receiver),
                 group=settings.kafka.group_id,
                 every_s=settings.heartbeat.every / SECOND,
                 runtime=self._runtime,
             )
+        return Fittings(routes_of(settings), Sender(self._outbox, receivers), heartbeat, tuple(owners.values()))
 
     def start(self) -> None:
-        self._sender.start()
-        if self._heartbeat is not None:
-            self._heartbeat.start()
+        self._memories.keep(self._fittings.owners)
+        self._fittings.start()
 
     def receivers_for(self, action: Action) -> tuple[str, ...]:
-        return self._routes.receivers_for(action)
+        return self._fittings.routes.receivers_for(action)
 
     def wake(self) -> None:
-        self._sender.wake()
+        self._fittings.sender.wake()
 
     def views(self) -> tuple[ReceiverView, ...]:
-        return self._sender.views()
+        return self._fittings.sender.views()
 
     def full(self, limit: int) -> bool:
         return self._outbox.full(limit)
 
-    def replace(self, settings: Settings) -> Callable[[], None]:
-        """Others from now on. What it gives ends the old ones and starts these; it may take as long as a delivery."""
-        sender, heartbeat = self._sender, self._heartbeat
-        self._prepare(settings)
+    def replace(self, fittings: Fittings) -> Callable[[], None]:
+        """These from now on. What it gives ends the old ones and starts these; it may take as long as a delivery."""
+        old, self._fittings = self._fittings, fittings
 
         def change() -> None:
-            _end(sender, heartbeat)
+            old.close()
             self.start()
 
         return change
 
     def close(self) -> None:
-        if _end(self._sender, self._heartbeat):
+        if self._fittings.close():
             self._outbox.close()
             self._memories.close()
-
-
-def _end(sender: Sender, heartbeat: Heartbeat | None) -> bool:
-    """False: some thread is still in an attempt."""
-    if heartbeat is not None:
-        heartbeat.close(CLOSE_S)
-    return sender.close(CLOSE_S)
 
 
 def receiver_for(settings: Settings, name: str, memory: Memory | None = None) -> Receiver:
