@@ -14,7 +14,7 @@ from tests.conftest import lacks
 def _apt(*arguments: str) -> str | None:
     """Runs apt-get; what went wrong, or None."""
     done = subprocess.run(
-        ["apt-get", "-qq", *arguments],
+        ["apt-get", "-qq", "-o", "DPkg::Lock::Timeout=120", *arguments],  # another worker may be installing
         capture_output=True,
         text=True,
         timeout=240,
@@ -43,6 +43,18 @@ def _installed(program: str, package: str) -> Path | str:
         return f"apt-get install {package} took too long"
     found = shutil.which(program)
     return Path(found) if found else f"{package} does not hold {program}"
+
+
+def alertmanager() -> Path:
+    """Prometheus' Alertmanager, from Debian's package. Skips, or in CI fails, where it cannot be had."""
+    found = _installed("prometheus-alertmanager", "prometheus-alertmanager")
+    return found if isinstance(found, Path) else lacks(found)
+
+
+def openssl() -> Path:
+    """Makes certificates for servers of the tests."""
+    found = _installed("openssl", "openssl")
+    return found if isinstance(found, Path) else lacks(found)
 
 
 def promtool() -> Path:

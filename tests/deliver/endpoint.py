@@ -163,7 +163,13 @@ class _Server(ThreadingHTTPServer):
 
 @contextmanager
 def serve() -> Iterator[Endpoint]:
-    endpoint = Endpoint()
+    with serving(Endpoint()) as endpoint:
+        yield endpoint
+
+
+@contextmanager
+def serving(endpoint: Endpoint) -> Iterator[Endpoint]:
+    """A server for this endpoint on a port of its own."""
     server = _Server(("127.0.0.1", 0), type("Bound", (Handler,), {"endpoint": endpoint}))
     endpoint.port = server.server_address[1]
     thread = threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True)

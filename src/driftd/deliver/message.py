@@ -161,7 +161,7 @@ def _url(text: object) -> str | None:
         return None
     if parts.scheme not in ("http", "https") or not parts.hostname:
         return None
-    return quote(text, safe="/:?#@!$&'()*+,;=%~-._")
+    return quote(text, safe="/:?#@!$&'()*+,;=%~-._", errors="replace")
 
 
 def _grade(state: State, data: Mapping[str, Any]) -> Grade:

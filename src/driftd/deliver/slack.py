@@ -49,8 +49,8 @@ class Slack:
         url: str | None = None,
         api_url: str = "https://slack.com/api",
         timeout_s: float = TIMEOUT_S,
+        every_s: float = EVERY_S,
         clock: Callable[[], float] = time.time,
-        pause: Callable[[float], None] = time.sleep,
     ) -> None:
         self.name = name
         self._renderer, self._memory = renderer, memory
@@ -58,7 +58,7 @@ class Slack:
         self._hook = url
         self._api = api_url.rstrip("/")
         self._exchange = Exchange(timeout_s)
-        self._clock, self._pause = clock, pause
+        self._every_s, self._clock = every_s, clock
         self._free_at = 0.0
 
     def send(self, delivery: Delivery) -> Outcome:
@@ -140,10 +140,11 @@ class Slack:
     def _call(self, url: str, body: dict[str, object], headers: dict[str, str]) -> Answer | Retry:
         wait = self._free_at - time.monotonic()
         if wait > 0:
-            self._pause(wait)
-        self._free_at = time.monotonic() + EVERY_S
+            time.sleep(wait)
         content = json.dumps(body, ensure_ascii=False).encode()
-        return self._exchange.post(checked(url, "Slack"), content, headers)
+        answer = self._exchange.post(checked(url, "Slack"), content, headers)
+        self._free_at = time.monotonic() + self._every_s  # from its end: the way there may have been long
+        return answer
 
 
 def edited(ending: Message, row: dict[str, Any], still: int) -> Message:
