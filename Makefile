@@ -11,7 +11,7 @@ find_python = for python in python3.13 python3.12 python3.11 python3; do \
 PYTHON ?= $(shell $(find_python))
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test lint bench fleet kafka lock clean
+.PHONY: help install demo test lint bench fleet grafana kafka lock clean
 
 help: ## show this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "make %-8s %s\n", $$1, $$2}'
@@ -42,6 +42,9 @@ bench: install ## measure CPU per event beside simpler readers
 
 fleet: install ## watch 1,000 models for 10 minutes through three kills
 	$(BIN)/python -m tests.bench.fleet
+
+grafana: install ## write the dashboards of Grafana anew from their code
+	$(BIN)/python -m grafana.build
 
 kafka: install ## run a real Kafka broker on loopback until Ctrl-C
 	$(BIN)/python -m tests.broker

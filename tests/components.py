@@ -61,3 +61,9 @@ def promtool() -> Path:
     """Prometheus' own checker, from Debian's package. Skips, or in CI fails, where it cannot be had."""
     found = _installed("promtool", "prometheus")
     return found if isinstance(found, Path) else lacks(found)
+
+
+def prometheus() -> Path:
+    """Prometheus itself, from the same package."""
+    found = _installed("prometheus", "prometheus")
+    return found if isinstance(found, Path) else lacks(found)
