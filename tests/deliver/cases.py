@@ -200,12 +200,13 @@ class OfEmail(Case):
     ca: Path = Path()
     tls: Any = "starttls"
     login: tuple[str, str] | None = ("driftd", "hunter2")
+    timeout_s: float = TIMEOUT_S
     to: tuple[str, ...] = ("ml@example.com", "on-call@example.com")
 
     def receiver(self, memory: Memory | None = None, name: str = "ops") -> Receiver:
         return Email(
             name, self.renderer, host="localhost", port=self.port, sender="driftd@example.com", to=self.to,
-            group="driftd", tls=self.tls, ca_file=self.ca, login=self.login, timeout_s=TIMEOUT_S,
+            group="driftd", tls=self.tls, ca_file=self.ca, login=self.login, timeout_s=self.timeout_s,
         )  # fmt: skip
 
     def shown(self) -> list[str]:
@@ -263,14 +264,17 @@ def smtp(folder: Path, box: Mailbox, *, tls: str = "starttls") -> Iterator[tuple
 
     def may(_server: object, _session: object, _envelope: object, _mechanism: object, data: Any) -> AuthResult:
         assert isinstance(data, LoginPassword)
-        return AuthResult(success=(data.login, data.password) == (b"driftd", b"hunter2"))
+        # Not handled: the answer is aiosmtpd's to give.
+        return AuthResult(success=(data.login, data.password) == (b"driftd", b"hunter2"), handled=False)
 
-    secure: dict[str, Any] = {"ssl_context": context} if tls == "implicit" else {"tls_context": context}
-    if tls == "starttls":
-        secure["require_starttls"] = True
+    ways: dict[str, dict[str, Any]] = {
+        "implicit": {"ssl_context": context},
+        "starttls": {"tls_context": context, "require_starttls": True},
+        "none": {},
+    }
     controller = Controller(
         box, hostname="127.0.0.1", port=free_port(), authenticator=may, auth_required=True,
-        auth_require_tls=tls == "starttls", server_hostname="localhost", **secure,
+        auth_require_tls=tls == "starttls", server_hostname="localhost", **ways[tls],
     )  # fmt: skip
     controller.start()
     try:

@@ -79,7 +79,8 @@ class Email:
         try:
             return self._talk(smtp, raw)
         except (smtplib.SMTPException, OSError) as error:
-            if late.is_set() or isinstance(error, TimeoutError):
+            # What smtplib makes of a read that took too long is a lost connection.
+            if late.is_set() or isinstance(error, TimeoutError) or isinstance(error.__context__, TimeoutError):
                 return Retry(f"no answer within {self._timeout_s:g} s")
             return failed(error)
         finally:
