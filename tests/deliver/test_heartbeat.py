@@ -115,3 +115,26 @@ def test_a_fault_does_not_end_it():
     wait_until(lambda: len(receiver.sent) >= 3)
     assert heart.close(5.0)
     assert receiver.closed
+
+
+def test_to_alertmanager_it_is_an_alert_that_always_fires(tmp_path):
+    """As Prometheus' watchdog: it ends by itself when nobody sends it again."""
+    from driftd.deliver.alertmanager import Alertmanager
+    from driftd.deliver.memory import Volatile
+    from driftd.deliver.receiver import Sent
+    from tests.deliver.bodies import RENDERER
+    from tests.deliver.cases import OfAlertmanager, case
+
+    with case("alertmanager", tmp_path) as one:
+        assert isinstance(one, OfAlertmanager)
+        url = f"http://127.0.0.1:{one.service.port}"
+        manager = Alertmanager("watchdog", RENDERER, Volatile(), urls=[url])
+        beat = Heartbeat(manager, group="driftd", every_s=60.0, runtime=lambda: Runtime(heartbeat=time.time()))
+        message = beat.message()
+        assert message is not None
+        assert isinstance(manager.send(message), Sent)
+        (alert,) = one.alerts()
+        assert alert["labels"]["alertname"] == "DriftdHeartbeat"
+        assert manager.tend() is None, "it is not kept: a heartbeat that goes on by itself is a lie"
+        manager.close()
+        assert one.faults() == []

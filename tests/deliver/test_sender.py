@@ -370,3 +370,44 @@ def test_threads_end_with_their_sender(store, outbox, endpoint):
     with sending(outbox, hook(endpoint), Scripted("chat")):
         pass
     assert threading.active_count() <= before
+
+
+class Keeping(Scripted):
+    """A receiver that has something to tell again and again; `outcomes` are what that comes to."""
+
+    def __init__(self, outcomes: Sequence[Outcome | Exception | None]) -> None:
+        super().__init__("ops")
+        self.rounds = list(outcomes)
+        self.tended = 0
+
+    def tend(self) -> Outcome | None:
+        self.tended += 1
+        outcome = self.rounds.pop(0) if self.rounds else None
+        if isinstance(outcome, Exception):
+            raise outcome
+        return outcome
+
+
+def test_what_keeps_telling_is_asked_again_and_again_and_its_failures_are_counted(store, outbox):
+    receiver = Keeping([None, Sent(), Retry("HTTP 503"), ZeroDivisionError("secret"), Refused("HTTP 400"), Sent()])
+    with structlog.testing.capture_logs() as logs, sending(outbox, receiver) as sender:
+        wait_until(lambda: receiver.tended >= 8)
+        store.commit(owed(action(1)))
+        sender.wake()
+        wait_until(lambda: settled(outbox))
+        (view,) = sender.views()
+    assert (view.sent, view.failed) == (1, 3)
+    told = [log["error"] for log in logs if log["event"] == "receiver_not_tended"]
+    assert told == ["HTTP 503", "fault of the receiver's code: ZeroDivisionError", "HTTP 400"]
+
+
+def test_nothing_of_an_event_steers_a_terminal_through_the_log(store, outbox, endpoint):
+    """Whatever models, signals and answers are called."""
+    evil = "\x1b[2J\x1b]0;x\x07\r\nforged=line <!channel> <script> {{ x }}"
+    endpoint.script = [answers.status(503, evil.encode()), answers.status(400, evil.encode())]
+    store.commit(owed(action(1, model=evil, alerts=(evil,))))
+    with structlog.testing.capture_logs() as logs, sending(outbox, hook(endpoint)):
+        wait_until(lambda: settled(outbox))
+    assert len(logs) == 3
+    for hidden in ("\x1b", "\\x1b", "forged", "channel", "script", "{{"):
+        assert hidden not in repr(logs)
