@@ -216,6 +216,45 @@ def test_more_versions_in_one_pane_than_memory_may_hold():
     assert len([key for key in rows if key.split("\x1f")[2:3] == ["series"]]) <= 3
 
 
+def test_versions_that_only_ever_come_late_are_bounded_too():
+    """They are in no pane that closes, so nobody retired them, and each stayed in memory, rows and metrics for ever."""
+    spec, given, engine = engine_of(limits=Limits(versions=3))
+    rows: Rows = {}
+    minute(engine, 100, ["1"])
+    monitor = engine.monitors["m"]
+    for number in range(101, 111):
+        minute(engine, number, ["1"])
+        for i in range(20):
+            first = engine.counts[P].next_offset
+            give(engine, block(P, first, 600 * MINUTE + number * MINUTE, [600 * MINUTE], f"{number}.{i}"))
+        assert len(monitor.totals) <= 2 * 3
+        store(rows, engine)
+        assert engine.view() == put_back(spec, given, rows).view()
+    assert monitor.totals["1", "prediction"].events == 11 * 30
+    assert monitor.retired == 10 * 20 - 5  # five beside the one that is watched are known
+
+
+def test_versions_that_turn_out_late_when_their_pane_closes_are_bounded_too():
+    """Read ahead in one partition; the other then shows that the pane should have been closed long before."""
+    spec, given, engine = engine_of(limits=Limits(versions=3))
+    engine.apply(Discovered({Q: ("prediction",)}))
+    start, ahead = 700 * MINUTE, 900 * MINUTE
+    engine.apply(Tick({P: ahead}))
+    for i in range(20):
+        give(engine, block(P, 64 * i, ahead, [start], f"late.{i}"))
+    monitor = engine.monitors["m"]
+    assert len(monitor.totals) == 20  # nobody can tell yet
+    for number in range(3):
+        give(engine, block(Q, 64 * number, start + number * MINUTE, [start + number * MINUTE] * 30, "1"))
+    engine.apply(Tick({Q: ahead}))
+    assert not monitor.open["prediction"]
+    assert {version: totals.late for (version, _), totals in monitor.totals.items()} == {"1": 0}
+    assert monitor.retired == 20
+    rows: Rows = {}
+    store(rows, engine)
+    assert engine.view() == put_back(spec, given, rows).view()
+
+
 def test_a_retired_version_keeps_the_reference_of_its_file():
     """A file is read again at the next start: an engine that was never stopped must not have lost it meanwhile."""
     spec, given, engine = engine_of(limits=Limits(versions=1), versions=("1", "2"))

@@ -117,7 +117,7 @@ _REFERENCES = _group(
     ("ignored_events_total", "counter", (), "stored", "View.ignored_events",
      "Events of models that are unknown to the settings, which say to ignore such; `driftd models` names them."),
     ("dropped_versions_total", "counter", MODEL, "input", "ModelView.dropped_versions",
-     "Versions not watched because the bound on versions was reached."),
+     "Versions not watched because the bound on versions was reached, and late events of such."),
     ("dropped_signals_total", "counter", MODEL, "stored", "ModelView.dropped_signals",
      "Values of signals over the bound on signals, left out while the model had no grid."),
     ("dropped_features_total", "counter", MODEL, "process", "Runtime.dropped_features",

@@ -126,9 +126,13 @@ class Monitor:
         # Late is judged by the watermark as it stood before the block.
         for part in parts:
             end = (part.start // every + 1) * every
+            late = end <= self.closed_until.get(kind, -NEVER) or progress.reached_at(partition, end) <= before
+            if late and self._one_too_many(part.version, kind):
+                self.retired += 1
+                continue
             totals = self._total(part.version, kind)
             totals.events += part.events
-            if end <= self.closed_until.get(kind, -NEVER) or progress.reached_at(partition, end) <= before:
+            if late:
                 totals.late += part.events
                 continue
             kept = self._fit(part, partition, memory - self.learning_bytes)
@@ -143,6 +147,15 @@ class Monitor:
 
     def _total(self, version: str, kind: Kind) -> Totals:
         return self.totals.setdefault((version, kind), Totals())
+
+    def _one_too_many(self, version: str, kind: Kind) -> bool:
+        """Whether this version is not known, and as many as may be are already. One that only ever had late events is in
+        no pane: nothing else would bound those.
+        """
+        return (version, kind) not in self.totals and self._known(kind) >= 2 * self.limits.versions
+
+    def _known(self, kind: Kind) -> int:
+        return sum(known == kind for _, known in self.totals)
 
     def _fit(self, part: Part, partition: PartitionId, memory: int) -> Part:
         """Columns take memory; where there is none left, keep a sample of them, the same for every reading."""
@@ -281,6 +294,16 @@ class Monitor:
             self.totals.pop((version, kind), None)
             self.baselines.retire(version, kind)
             self.dirty.add(("series", version, kind))
+        if self._known(kind) > 2 * self.limits.versions:
+            self._forget_late(kind)
+
+    def _forget_late(self, kind: Kind) -> None:
+        """Versions all of whose events were late: when their panes closed, if not before."""
+        parts = [key for pane in self.open[kind].values() for key in (*pane.sure, *pane.apart)]
+        waiting = {str(version) for version, *_ in parts}
+        for version in [v for v, k in self.totals if k == kind and v not in self.newest[kind] and v not in waiting]:
+            del self.totals[version, kind]
+            self.retired += 1
 
     # -- tell --------------------------------------------------------------------------------------------------------
 
