@@ -211,6 +211,7 @@ def _dropped() -> str:
     parts = []
     for metric, what in (
         ("driftd_dropped_models_total", "events of models over the bound"),
+        ("driftd_ignored_events_total", "events of models that the settings leave out"),
         ("driftd_dropped_versions_total", "versions over the bound"),
         ("driftd_dropped_signals_total", "values of signals over the bound"),
         ("driftd_dropped_features_total", "values of features over the bound, or of bad names"),
@@ -289,8 +290,12 @@ def _process(board: Dashboard) -> None:
         ),
         lines(
             "Settings refused",
-            "Settings that were refused while driftd ran: the last good ones hold.",
-            Query(f"sum by (instance) (driftd_config_reloads_failed_total{{{MINE}}})", "{{instance}}"),
+            "Settings that were refused while driftd ran, in all; and 1 while the newest ones stand refused: the last good "
+            "ones hold.",
+            Query(f"sum by (instance) (driftd_config_reloads_failed_total{{{MINE}}})", "{{instance}}: refused"),
+            Query(
+                f"1 - min by (instance) (driftd_config_last_reload_successful{{{MINE}}})", "{{instance}}: stand refused"
+            ),
             unit="short",
             levels=steps((1, RED)),
             least=0,

@@ -49,6 +49,7 @@ class Prometheus:
             self._process = subprocess.Popen(command, stdout=log, stderr=log)
         try:
             self.url = "http://" + wait_for("Prometheus", self._address, 30)
+            wait_for("Prometheus' store", lambda: self._client.get(f"{self.url}/-/ready").is_success, 30)
             wait_for("the first scrape", lambda: self.value("up") == 1, 30)
         except BaseException:
             self.__exit__()
