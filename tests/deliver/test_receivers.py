@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import random
+import subprocess
+import sys
 import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -27,8 +30,9 @@ from tests.deliver import services
 from tests.deliver.bodies import RENDERER, delivery, signal, summary
 from tests.deliver.cases import Mailbox, OfAlertmanager, OfEmail, case, real_alertmanager, smtp
 from tests.deliver.endpoint import SECRET, free_port, wait_until
-from tests.deliver.test_sender import sending
+from tests.deliver.test_sender import ROOT, sending, settled
 from tests.docs import pages
+from tests.store.examples import action, owed
 
 AGE, PLAN = signal("age", "alt_1"), signal("plan", "alt_2")
 
@@ -104,6 +108,37 @@ def test_an_answer_that_is_no_json_is_tried_again(slack):
     chat = bot(slack)
     assert isinstance(chat.send(delivery()), Retry)
     chat.close()
+
+
+@pytest.mark.chaos
+def test_after_kills_every_message_is_edited_but_what_a_kill_doubled(slack, tmp_path):
+    """What was posted is known again after kill -9, and edited when it resolves. Only a message whose answer the killed
+    process had not stored is posted twice.
+    """
+    count, chance, kills = 24, random.Random(20261124), 0
+    fired = [action(2 * i, alerts=(str(i),)) for i in range(count)]
+    over = [action(2 * i + 1, "driftd.alert.resolved", alerts=(str(i),)) for i in range(count)]
+    with Store.open(tmp_path, group="driftd") as store:
+        store.commit(owed(*fired, *over))
+    api = f"http://127.0.0.1:{slack.port}/api"
+    command = [sys.executable, "-m", "tests.deliver.sender_process", str(tmp_path), api, "slack"]
+    with Outbox(tmp_path) as outbox:
+        while not settled(outbox):
+            wanted = len(slack.requests) + 1 + chance.randrange(12)
+            with subprocess.Popen(command, cwd=ROOT) as running:
+                try:
+                    wait_until(lambda: len(slack.requests) >= wanted or settled(outbox))  # noqa: B023 - called here
+                    time.sleep(chance.random() * 0.01)  # the random instant itself
+                finally:
+                    running.kill()
+                    kills += 1
+        assert outbox.entries("dead") == []
+    assert kills >= 3
+    titles = [message["text"] for message in slack.messages.values()]
+    left = [title for title in titles if not title.startswith("[resolved]")]
+    assert len(titles) - len(left) == count
+    assert len(left) <= kills
+    assert slack.faults == []
 
 
 # -- PagerDuty --------------------------------------------------------------------------------------------------------
