@@ -57,4 +57,4 @@ lock: ## pin the newest versions of all dependencies in requirements.lock
 
 clean: ## remove what the other targets made
 	rm -rf $(VENV) .cache .benchmarks .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
-	find src tests -name __pycache__ -type d -prune -exec rm -rf {} +
+	find src tests grafana -name __pycache__ -type d -prune -exec rm -rf {} +
