@@ -104,7 +104,8 @@ def together(signals: Sequence[Data], rest: Sequence[str]) -> str:
     if len(onsets) > 1 and len(signals) < MANY:
         since = f"Since {instant(min(onsets))}, the last since {instant(max(onsets))}"
     elif len(onsets) > 1:
-        since = f"{count} of {len(signals)} signals since {instant(begun)}, the first since {instant(min(onsets))}"
+        others = "the others later" if begun == min(onsets) else f"the first since {instant(min(onsets))}"
+        since = f"{count} of {len(signals)} signals since {instant(begun)}, {others}"
     elif len(signals) >= MANY:
         since = f"All {len(signals)} signals moved together, since {instant(begun)}: look for one cause"
     return f"{names if rest else ''}{since}."
