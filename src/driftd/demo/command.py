@@ -190,7 +190,7 @@ def _end_daemon(running: Running, thread: threading.Thread) -> None:
 def _plain(running: Running, done: Callable[[], bool]) -> None:
     """A line every ten minutes of event time."""
     told = running.traffic.event_time // TELL_EVERY
-    drifted = False
+    drifted = running.traffic.event_time >= running.traffic.drift_at  # told already, when it goes on serving
     while not done():
         running.changed.wait(FRAME_S)
         running.changed.clear()
