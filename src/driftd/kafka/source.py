@@ -20,6 +20,7 @@ from driftd.kafka.assignment import Assignment, toppar
 from driftd.kafka.block import RecordRun
 from driftd.kafka.cluster import RETRY_S, Cluster, Told, fatal, is_fatal
 from driftd.kafka.config import SourceConfig, load_or_create_instance_id
+from driftd.kafka.stall import Stalls
 from driftd.kafka.tick import Quiet
 
 __all__ = ["Read", "Source", "SourceConfig", "load_or_create_instance_id"]
@@ -54,6 +55,8 @@ class Source:
         self._subscribed: tuple[str, ...] | None = None
         self._patience_s, self._rejoin_at = REJOIN_S, float("inf")
         self._fault: UserError | None = None
+        self._stalls = Stalls()
+        self._looked_at: Mapping[PartitionId, int] = {}
         self._told = told = Told(monotonic)
         self._consumer = Consumer({"log_level": 2, **config.consumer(), "error_cb": self._on_error})
         self._cluster = Cluster(self._consumer, config, monotonic, told)
@@ -140,6 +143,9 @@ class Source:
         self._cluster.keep_informed()
         self._join()
         self._rejoin()
+        if self._cluster.ends is not self._looked_at:
+            self._looked_at = self._cluster.ends
+            self._stalls.look(self._monotonic(), self._looked_at, self._read_now())
         out: list[Read] = self._announce()
         self._ours.moved.clear()
         messages = self._consumer.consume(MESSAGES_A_POLL, min(timeout_s, POLL_S))
@@ -156,6 +162,12 @@ class Source:
             if isinstance(read, RecordRun):
                 self._ours.positions[read.partition] = read.next
         return out
+
+    def _read_now(self) -> dict[PartitionId, int]:
+        """The next offset of every partition that is to be read now."""
+        if not self._ours.whole:
+            return {}
+        return {p: at for p, at in self._ours.next.items() if p in self._ours.cutters and p not in self._ours.held}
 
     def _announce(self) -> list[Read]:
         new = {p: kinds for p, kinds in sorted(self._cluster.partitions.items()) if p not in self._announced}
@@ -282,7 +294,7 @@ class Source:
             )
         elif not self._ours.whole:
             out.append("partitions are being assigned")
-        return tuple(out)
+        return (*out, *self._stalls.reasons)
 
     def close(self) -> None:
         """Leave; in the thread that polls. A static member keeps its place until its session ends."""
