@@ -221,7 +221,7 @@ class Engine:
         for topic, number, next_offset, records, unknown, refused in counts:
             self.counts[PartitionId(topic, number)] = Counts(next_offset, records, unknown, dict(refused))
         self.dropped_models = dropped
-        self.ignored_events, self.ignored = cast("tuple[int, dict[str, int]]", rows["ignored"])
+        self.ignored_events, self.ignored = cast("tuple[int, dict[str, int]]", rows.get("ignored", (0, {})))
         by_model: dict[str, dict[str, object]] = {}
         for key, value in rows.items():
             if key.startswith(f"model{SEPARATOR}"):

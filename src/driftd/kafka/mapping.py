@@ -67,8 +67,13 @@ class TopicFormat:
 
 
 def matches(pattern: str, topic: str) -> bool:
-    """Whether a topic of the settings, a name or an expression that begins with ^, means this topic."""
-    return re.search(pattern, topic) is not None if pattern.startswith("^") else pattern == topic
+    """Whether a topic of the settings, a name or an expression that begins with ^, means this topic.
+
+    No expression means one of Kafka's own (`__consumer_offsets`), unless it says so: `^__`.
+    """
+    if not pattern.startswith("^"):
+        return pattern == topic
+    return (pattern.startswith("^__") or not topic.startswith("__")) and re.search(pattern, topic) is not None
 
 
 def kinds_of(topics: Mapping[Kind, Sequence[str]], topic: str) -> tuple[Kind, ...]:

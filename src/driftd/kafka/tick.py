@@ -6,7 +6,7 @@ waited since. Timestamps that trail the wall are followed at their own pace; bef
 
 One producer whose clock runs ahead must not take every quiet partition with it: an arrival time beyond the wall is
 believed only as far as the newest records of *all* partitions are beyond it too (as they are where the whole stream is
-stamped ahead).
+stamped ahead). Of a single partition that is no bound: one fast record in a trickle makes what comes after it late.
 """
 
 from __future__ import annotations

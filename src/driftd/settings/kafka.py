@@ -40,8 +40,10 @@ def is_expression(topic: str) -> bool:
 
 
 def covers(pattern: str, topic: str) -> bool:
-    """Whether a name or ^expression of the settings means this topic."""
-    return re.search(pattern, topic) is not None if is_expression(pattern) else pattern == topic
+    """Whether a name or ^expression of the settings means this topic; of Kafka's own only one that begins with ^__."""
+    if not is_expression(pattern):
+        return pattern == topic
+    return (pattern.startswith("^__") or not topic.startswith("__")) and re.search(pattern, topic) is not None
 
 
 def _servers(text: str) -> str:
