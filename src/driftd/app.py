@@ -236,7 +236,9 @@ def decoder_for(settings: Settings, files: Iterable[str] = ()) -> Decoder:
 
 def _mapping(said: SettingsMapping) -> TopicMapping:
     fields = {name: _whence(getattr(said, name)) for name in FIELDS}
-    return TopicMapping(**fields, features=said.features.path if said.features is not None else None)
+    return TopicMapping(
+        **fields, features=said.features.path if said.features is not None else None, format=said.format
+    )
 
 
 def _whence(said: Whence | None) -> Found | None:

@@ -18,7 +18,7 @@ from driftd.app import decoder_for
 from driftd.core.action import Action
 from driftd.core.event import Block, Columns, PartitionId, Tick
 from driftd.core.spec import HOUR
-from driftd.kafka.block import RecordRun
+from driftd.kafka.block import Header, RecordRun
 from driftd.kafka.decode import Decoder
 from driftd.settings.load import load
 from tests.broker import ROOT
@@ -115,6 +115,36 @@ def test_the_mapping_of_the_docs_reads_what_it_says(tmp_path: Path):
     (group,) = block.groups
     assert (group.model, group.version, group.time.tolist()) == ("churn", "7", [milliseconds(at)])
     assert row(group) == {"age": 41, "plan": "pro", "prediction": 0.83}
+
+
+def test_the_cloudevent_of_the_docs_is_read(tmp_path: Path):
+    settings = tmp_path / "driftd.yaml"
+    settings.write_text(pages.block("docs/events.md", "yaml", 1))
+    at = "2026-11-23T10:00:00Z"
+    attributes = {"specversion": "1.0", "id": "1", "source": "churn", "type": "scored", "time": at}
+    data = {"release": 7, "inputs": {"age": 41}, "prediction": 0.83}
+    binary: list[Header] | None = [(f"ce_{name}", value.encode()) for name, value in attributes.items()]
+    for value, headers in ((data, binary), ({**attributes, "data": data}, None)):
+        run = run_of([json.dumps(value).encode()], PartitionId("scored", 0), [headers])
+        (group,) = decoded(settings=settings, run=run).groups
+        assert (group.model, group.version, group.time.tolist()) == ("churn", "7", [milliseconds(at)])
+        assert row(group) == {"age": 41, "prediction": 0.83}
+
+
+def test_the_tensors_of_the_docs_are_read_row_by_row(tmp_path: Path):
+    settings = tmp_path / "driftd.yaml"
+    settings.write_text(pages.block("docs/events.md", "yaml", 2))
+    attributes = {"specversion": "1.0", "id": "1", "source": "kserve", "type": "t", "inferenceservicename": "churn"}
+    headers: list[Header] | None = [(f"ce_{name}", value.encode()) for name, value in attributes.items()]
+    age = {"name": "age", "shape": [8], "datatype": "INT64", "data": list(range(8))}
+    x = {"name": "x", "shape": [8, 3], "datatype": "FP32", "data": list(range(24))}
+    probability = {"name": "probability", "shape": [8, 1], "datatype": "FP32", "data": [0.5] * 8}
+    values = [{"inputs": [age, x]}, {"outputs": [probability]}]
+    run = run_of([json.dumps(v).encode() for v in values], PartitionId("inference-log", 0), [headers] * 2)
+    features, prediction = decoded(settings=settings, run=run).groups
+    assert (features.model, features.kind, len(features)) == ("churn", "features", 8)
+    assert sorted(features.columns) == ["age", "x.0", "x.1", "x.2"]
+    assert (prediction.model, prediction.kind, len(prediction)) == ("churn", "prediction", 8)
 
 
 def test_without_a_time_the_timestamp_of_kafka_is_it():

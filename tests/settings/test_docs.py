@@ -26,7 +26,7 @@ def fields() -> dict[str, FieldInfo | None]:
     for key in leaves(shape(Settings)):
         if key[:2] == ("models", ANY) and key[2] not in ("labels", "signals"):
             continue
-        if key[:2] == ("kafka", "mapping") and key[3] != "features":
+        if key[:2] == ("kafka", "mapping") and key[3] not in ("features", "format"):
             key = key[:-1]  # noqa: PLW2901 - {const | path | header | topic} is told once
         parent = shape(Settings)
         for step in key[:-1]:

@@ -52,6 +52,16 @@ Mark.BAD = Mark("bad")
 
 Column = NDArray[np.float64] | Sequence[object]
 
+ROW: Final = 1 << 44
+"""A record may hold several events: the k-th of the record at offset o has the offset o + k * ROW, k from 0."""
+MOST_ROWS: Final = 1 << 19
+"""Events of one record: more would not fit into 63 bits."""
+
+
+def record_offset(offset: int) -> int:
+    """The offset of the record that an event came in."""
+    return offset % ROW
+
 
 @dataclass(frozen=True, slots=True)
 class PartitionId:
@@ -71,7 +81,8 @@ class PartitionId:
 class Columns:
     """The events of one (model, version, kind), column by column.
 
-    `time` int64[n] event time; `offset` int64[n], strictly increasing; `columns` by signal name, n rows each.
+    `time` int64[n] event time; `offset` int64[n], no two alike, of records that rise (see ROW); `columns` by signal name,
+    n rows each.
     `stamped`: the Kafka timestamp of its last event; None: no more is known than the block's greatest.
     """
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from driftd.core.event import Block, Columns, Kind, PartitionId, Refusal
+from driftd.core.event import ROW, Block, Columns, Kind, PartitionId, Refusal, record_offset
 from driftd.core.grid import Grid
 from driftd.core.pane import Counted, Pane
 
@@ -88,11 +88,8 @@ def profile(block: Block, plan_of: Callable[[str], Plan]) -> Profile:
         plan = plan_of(group.model)
         limit = block.latest + plan.max_ahead
         if int(group.time.max(initial=0)) > limit:
-            refused += [
-                Refusal(int(o), "ahead", f"event time {int(t)} is beyond {limit}")
-                for o, t in zip(group.offset, group.time, strict=True)
-                if t > limit
-            ]
+            ahead = {record_offset(int(o)): int(t) for o, t in zip(group.offset, group.time, strict=True) if t > limit}
+            refused += [Refusal(o, "ahead", f"event time {t} is beyond {limit}") for o, t in ahead.items()]
             group = _rows(group, np.flatnonzero(group.time <= limit))
         if not len(group):
             continue
@@ -129,6 +126,9 @@ def _parts(group: Columns, plan: Plan) -> list[Part]:
         offsets = group.offset[rows]
         body = counted.pane(rows) if counted is not None else _rows(group, rows)
         low, high = int(offsets.min()), int(offsets.max()) + 1
+        if high > ROW:  # of records that hold several events
+            records = offsets % ROW
+            low, high = int(records.min()), int(records.max()) + 1
         parts.append(Part(group.model, group.version, group.kind, index * step, len(offsets), low, high, body))
     return parts
 

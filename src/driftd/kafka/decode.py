@@ -16,7 +16,7 @@ from typing import Any, Final
 import msgspec
 import numpy as np
 
-from driftd.core.event import Block, Columns, Kind, PartitionId, Refusal
+from driftd.core.event import Block, Columns, Kind, PartitionId
 from driftd.kafka.alike import Expected
 from driftd.kafka.block import RecordRun
 from driftd.kafka.envelope import (
@@ -29,7 +29,6 @@ from driftd.kafka.envelope import (
     envelope_of,
     event_time,
     is_backfill,
-    parse_object,
 )
 from driftd.kafka.features import SignalType
 from driftd.kafka.grouping import Gathered, Group, Topic, topic_of
@@ -89,20 +88,21 @@ class Decoder:
 
     def _decode(self, partition: PartitionId, run: RecordRun) -> Block:
         got = Gathered(self._topic(partition.topic), run)
-        envelopes = self._envelopes if got.topic.mapping is None else self._mapped
         alike = expected = self._expected.reader(got)
         for start in range(0, len(run), _CHUNK):
             chunk = range(start, min(start + _CHUNK, len(run)))
             if alike is not None and alike.read(got, chunk):
                 continue
             alike = None
-            self._group(got, chunk, envelopes(got, chunk))
+            if got.unfolded:
+                self._group(got, *self._mapped(got, run, chunk))
+            else:
+                self._group(got, chunk, self._envelopes(got, chunk))
             for group in got.groups.values():
                 if len(group.events) >= _ENOUGH:
                     self._take(got, group)
         self._expected.note(got, failed=alike is not expected)
         columns = [self._columns(got, got.groups[key]) for key in sorted(got.groups)]
-        refusals = sorted(got.refusals.items())
         return Block(
             partition,
             run.first,
@@ -111,7 +111,7 @@ class Decoder:
             min(run.timestamps),
             max(run.timestamps),
             tuple(group for group in columns if group is not None),
-            tuple(Refusal(run.offsets[i], why.reason.value, why.detail) for i, why in refusals),
+            tuple(got.refused()),
             dict(sorted(got.backfill.items())),
             sum(n for i, n in got.unknown.items() if i not in got.refusals),
         )
@@ -150,9 +150,21 @@ class Decoder:
             events.append(event)
         return events
 
-    def _mapped(self, got: Gathered, chunk: range) -> list[Envelope | None]:
-        """The same for a topic with a mapping."""
-        return [self._exact_or_refused(got, i) for i in chunk]
+    def _mapped(self, got: Gathered, run: RecordRun, chunk: range) -> tuple[range, list[Envelope | None]]:
+        """The same for a topic with a mapping, and the rows of the events: a record is read whole or not at all."""
+        first = len(got.run)
+        events: list[Envelope | None] = []
+        assert got.topic.mapping is not None
+        for i in chunk:
+            try:
+                found = map(envelope_of, got.topic.mapping(run.values[i], run.headers[i] if run.headers else None))
+                rows: list[Envelope | None] = list(found)
+            except Refused as why:
+                got.refusals[first + len(events)] = why
+                rows = [None]
+            got.unfold(run, i, len(rows))
+            events += rows
+        return range(first, first + len(events)), events
 
     def _exact_or_refused(self, got: Gathered, i: int) -> Envelope | None:
         try:
@@ -162,18 +174,15 @@ class Decoder:
             return None
 
     def _exactly(self, got: Gathered, i: int) -> Envelope:
-        """The event of a record by the exact reader; raises Refused."""
-        run, mapping = got.run, got.topic.mapping
-        if mapping is not None:
-            return envelope_of(mapping(parse_object(run.values[i]), run.headers[i] if run.headers else None))
-        event, unknown = self._native.exact(run.values[i])
+        """The event of a record of the native form by the exact reader; raises Refused."""
+        event, unknown = self._native.exact(got.run.values[i])
         if unknown:
             got.unknown[i] = unknown
         return event
 
     def _refuse(self, got: Gathered, i: int, why: Refused) -> None:
         """A record has one reason, whichever reader found a fault first: the exact one's, if it finds one."""
-        if self._exact_or_refused(got, i) is not None:
+        if got.unfolded or self._exact_or_refused(got, i) is not None:
             got.refusals[i] = why
 
     # -- groups ------------------------------------------------------------------------------------------------------

@@ -18,7 +18,8 @@ from msgspec import UNSET, Raw, UnsetType
 
 from driftd.core.event import Kind, Mark
 from driftd.kafka.reasons import Reason, Refused
-from driftd.kafka.strict import finite, is_text, parse, parse_event
+from driftd.kafka.strict import finite, is_text, parse_event
+from driftd.kafka.value import parse_object
 
 LATEST_MS: Final = (1 << 63) // 1_000_000
 """In 2262: the last millisecond that 64 bits of nanoseconds can tell, which is what most who read our times use."""
@@ -124,16 +125,6 @@ def sound(raw: Raw) -> bool:
     except UnicodeDecodeError:
         return False
     return True
-
-
-def parse_object(value: bytes | None, parse_as: Callable[[bytes], object] = parse) -> dict[str, object]:
-    """A record's value as an object; raises Refused."""
-    if not value:
-        raise Refused(Reason.EMPTY)
-    record = parse_as(value)
-    if not isinstance(record, dict):
-        raise Refused(Reason.NOT_OBJECT)
-    return record
 
 
 def envelope_of(record: dict[str, object]) -> Envelope:

@@ -11,7 +11,7 @@ import numpy as np
 from msgspec import UNSET
 from numpy.typing import NDArray
 
-from driftd.core.event import KINDS, UNVERSIONED, Kind
+from driftd.core.event import KINDS, ROW, UNVERSIONED, Kind, Refusal, record_offset
 from driftd.kafka.block import RecordRun
 from driftd.kafka.envelope import Envelope
 from driftd.kafka.features import AnyColumns, KnownColumns, good_name
@@ -23,7 +23,7 @@ _KINDS: Final[dict[str, Kind]] = {kind: kind for kind in KINDS}
 
 @dataclass(frozen=True, slots=True)
 class Topic:
-    """`kinds`: those that it carries. `mapping` None: the native form."""
+    """`kinds`: those that it carries. `mapping` None: the native form, one event a record."""
 
     kinds: tuple[Kind, ...]
     mapping: Compiled | None
@@ -84,27 +84,47 @@ class Group:
 class Gathered:
     """What one block gives. `unknown`: keys not in the contract, by row. `refusals` by row.
 
+    A row is an event. Of a topic with a mapping, whose records may hold several, `run` is filled as they are read.
     `told_backfill`: rows whose Kafka header says so.
     """
 
     def __init__(self, topic: Topic, run: RecordRun) -> None:
         self.topic = topic
-        self.run = run
+        self.unfolded = topic.mapping is not None
+        self.run = RecordRun(run.partition, [], [], []) if self.unfolded else run
         self.groups: dict[tuple[str, str, str], Group] = {}
         self.refusals: dict[int, Refused] = {}
         self.unknown: dict[int, int] = {}
         self.backfill: Counter[str] = Counter()
         self.told_backfill = (
-            {i for i, pairs in enumerate(run.headers) if pairs and is_backfill(pairs)} if any(run.headers) else set()
+            {i for i, pairs in enumerate(run.headers) if pairs and is_backfill(pairs)}
+            if any(run.headers) and not self.unfolded
+            else set()
         )
         self.said: dict[tuple[str | None, str | int | None, str | None], Group] = {}
         """The groups by what events say of themselves: that is checked once for all that say the same."""
+
+    def unfold(self, run: RecordRun, i: int, events: int) -> None:
+        """Rows for the events of the i-th record of `run`."""
+        first, offset = len(self.run), run.offsets[i]
+        self.run.offsets += [offset + k * ROW for k in range(events)]
+        self.run.timestamps += [run.timestamps[i]] * events
+        if run.headers and (pairs := run.headers[i]) and is_backfill(pairs):
+            self.told_backfill.update(range(first, first + events))
+
+    def refused(self) -> list[Refusal]:
+        """One a record, by offset."""
+        found: dict[int, Refusal] = {}
+        for i, why in sorted(self.refusals.items()):
+            offset = record_offset(self.run.offsets[i])
+            found.setdefault(offset, Refusal(offset, why.reason.value, why.detail))
+        return list(found.values())
 
     def offsets(self, group: Group) -> NDArray[np.int64]:
         """The offsets of the events of a group."""
         all_offsets, rows = self.run.offsets, group.rows
         first, n = all_offsets[0], len(all_offsets)
-        if len(rows) == n and all_offsets[-1] - first == n - 1:  # they rise, so none is missing
+        if len(rows) == n and not self.unfolded and all_offsets[-1] - first == n - 1:  # they rise, so none is missing
             return np.arange(first, first + n)
         return np.fromiter((all_offsets[i] for i in rows), np.int64, len(rows))
 

@@ -1,24 +1,30 @@
 """Topics, and how the records of one that does not speak the native form are read.
 
-A mapping says for each field of an event where in the record it is found; a field it does not say is found where the
-native form has it. Configuration is compiled once, by `compile_mapping`.
+A mapping says in which format the records are, and for each field of an event where in them it is found; a field it
+does not say is found where the native form has it, or, in a CloudEvent, in its data. Configuration is compiled once, by
+`compile_mapping`.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from typing import Final, Literal
 
 from driftd.core.event import KINDS, Kind
+from driftd.kafka import cloudevents, kserve
 from driftd.kafka.reasons import Refused
 from driftd.kafka.strict import parse
+from driftd.kafka.value import Headers, header_text, parse_object
 
-Headers = Sequence[tuple[str, bytes | str | None]]
 Field = Literal["id", "model", "version", "time", "prediction", "label", "kind"]
 FIELDS: Final[tuple[Field, ...]] = ("id", "model", "version", "time", "prediction", "label", "kind")
 From = Literal["const", "path", "header", "topic"]
+Format = Literal["json", "cloudevents", "kserve"]
+Read = Callable[[bytes | None, Headers | None], list[dict[str, object]]]
+"""From a record's value and headers to the objects that it holds, at least one; raises Refused."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,8 +50,8 @@ class Source:
 
 @dataclass(frozen=True, slots=True)
 class TopicMapping:
-    """None: where the native form has it. `features`: path of the object that holds them; "" or "." is the root,
-    less the keys that other fields are read from.
+    """None: where the format has it. `features`: path of the object that holds them, less the keys in it that other
+    fields are read from; "" or "." is the root.
     """
 
     id: Source | None = None
@@ -56,6 +62,7 @@ class TopicMapping:
     label: Source | None = None
     kind: Source | None = None
     features: str | None = None
+    format: Format = "json"
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,33 +107,72 @@ def format_of(formats: Mapping[str, TopicFormat], topic: str) -> TopicFormat:
 
 
 Getter = Callable[[dict[str, object], Headers | None], object]
-Compiled = Callable[[dict[str, object], Headers | None], dict[str, object]]
-"""From a record's object and headers to the object of the native form; a field that is not there is left out."""
+Compiled = Callable[[bytes | None, Headers | None], list[dict[str, object]]]
+"""From a record to its events as objects of the native form, a field that is not there left out; raises Refused."""
 
 
-def compile_mapping(mapping: TopicMapping, topic: str) -> Compiled:
-    """One function for all records of one topic."""
-    getters: list[tuple[str, Getter]] = []
-    used = {"tags"}
+def _json(value: bytes | None, _: Headers | None) -> list[dict[str, object]]:
+    return [parse_object(value)]
+
+
+def _cloudevent(value: bytes | None, headers: Headers | None) -> list[dict[str, object]]:
+    return [cloudevents.read_event(value, headers)]
+
+
+READS: Final[Mapping[Format, Read]] = {"json": _json, "cloudevents": _cloudevent, "kserve": kserve.read_rows}
+
+
+def default_path(form: Format, field: str) -> str:
+    """Where a format has a field that a mapping does not say."""
+    if form == "json" or field in ("id", "time"):
+        return field
+    return f"data.{_KSERVE_NAMES.get(field, field) if form == 'kserve' else field}"
+
+
+_KSERVE_NAMES: Final = {"version": "model_version", "features": "inputs"}
+
+
+def compile_mapping(mapping: TopicMapping, topic: str, read: Read | None = None) -> Compiled:
+    """One function for all records of one topic. `read`: by default that of the mapping's format."""
+    form = mapping.format
+    read = read or READS[form]
+    getters: list[tuple[str, Getter]] = [("tags", _path(default_path(form, "tags")))]
+    used = {default_path(form, "tags")}
     for field in FIELDS:
-        source: Source = getattr(mapping, field) or Source("path", field)
+        source: Source = getattr(mapping, field) or Source("path", default_path(form, field))
         getters.append((field, _getter(source, topic, as_json=field in _JSON_IN_HEADERS)))
         if source.by == "path":
-            used |= {str(source.what), str(source.what).partition(".")[0]}
-    where = "features" if mapping.features is None else mapping.features
-    from_root = where in ("", ".")
-    if not from_root:
-        getters.append(("features", _path(where)))
+            used.add(str(source.what))
+    getters.append(("features", _features(default_path(form, "features"), set())))
+    if mapping.features is not None:
+        getters[-1] = ("features", _features("" if mapping.features == "." else mapping.features, used))
 
-    def native(record: dict[str, object], headers: Headers | None) -> dict[str, object]:
-        event = {name: value for name, get in getters if (value := get(record, headers)) is not _NOWHERE}
-        if from_root:
-            event["features"] = {name: value for name, value in record.items() if name not in used}
-        if "tags" in record:
-            event["tags"] = record["tags"]
-        return event
+    def native(value: bytes | None, headers: Headers | None) -> list[dict[str, object]]:
+        return [
+            {name: found for name, get in getters if (found := get(record, headers)) is not _NOWHERE}
+            for record in read(value, headers)
+        ]
 
     return native
+
+
+def _features(where: str, used: AbstractSet[str]) -> Getter:
+    """The object at a path, less its keys that are used, or that hold what is."""
+    within = (
+        {path for path in used if path != where}
+        if not where
+        else {path.removeprefix(f"{where}.") for path in used if path.startswith(f"{where}.")}
+    )
+    taken = within | {path.partition(".")[0] for path in within}
+    get = _path(where)
+
+    def features(record: dict[str, object], headers: Headers | None) -> object:
+        found = get(record, headers) if where else record
+        if taken and isinstance(found, dict) and not taken.isdisjoint(found):
+            return {name: value for name, value in found.items() if name not in taken}
+        return found
+
+    return features
 
 
 _NOWHERE: Final = object()
@@ -179,7 +225,7 @@ def _header(headers: Headers | None, name: str, *, as_json: bool) -> object:
                     read = raw
                 if isinstance(read, int | float) or read is None:
                     return read
-            return raw.decode("utf-8", "replace")
+            return header_text(raw)
     return _NOWHERE
 
 

@@ -23,6 +23,8 @@ class Reason(StrEnum):
     TIME = "time"
     FEATURES = "features"
     LABEL_MISSING = "label_missing"
+    CLOUDEVENT = "cloudevent"
+    TENSOR = "tensor"
     AHEAD = "ahead"
     """Not the decoder's: the map gives it to an event further ahead of its block than `max_ahead`."""
 
@@ -41,6 +43,8 @@ REMEDIES: Final[Mapping[Reason, str]] = {
     Reason.TIME: "give `time` as RFC 3339 with an offset, or as epoch milliseconds between 1970 and 2262",
     Reason.FEATURES: "make `features` an object of name to number, bool, string or null; a features event needs it",
     Reason.LABEL_MISSING: "give `label` in a label event (null is allowed)",
+    Reason.CLOUDEVENT: "send CloudEvents 1.0 with JSON data, binary (headers ce_*) or structured, one a record",
+    Reason.TENSOR: "send V2 inference requests and responses as JSON, each tensor with as many values as its shape says",
     Reason.AHEAD: "set the producer's clock, or raise monitoring.window.max_ahead",
 }
 

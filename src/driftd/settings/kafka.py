@@ -151,8 +151,9 @@ class At(Section):
 
 
 class TopicMapping(Section):
-    """How the records of a topic are read that are not in the native format. None: as in the native format."""
+    """How the records of a topic are read that are not in the native format. None: where their format has it."""
 
+    format: Literal["json", "cloudevents", "kserve"] = "json"
     model: Whence
     id: Whence | None = None
     version: Whence | None = None
