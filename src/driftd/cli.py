@@ -192,6 +192,39 @@ def replay(
     raise typer.Exit(command.main(config, events, output, options, *span))
 
 
+@app.command(
+    epilog=examples(
+        "driftd sniff --config driftd.yaml scoring-log",
+        "driftd sniff --brokers localhost:9092 --output yaml scoring-log > driftd.yaml",
+        "driftd sniff --from earliest --records 200 --values scoring-log",
+        "driftd sniff --output json scoring-log | jq .candidates",
+    )
+)
+def sniff(
+    *,
+    topic: Annotated[str, typer.Argument(metavar="TOPIC", help="The topic to look at.")],
+    config: Config = DEFAULT_CONFIG,
+    brokers: Annotated[
+        str | None, typer.Option("--brokers", "-b", metavar="HOST:PORT", help="The brokers; no settings are read then.")
+    ] = None,
+    from_: Annotated[
+        Literal["latest", "earliest"], typer.Option("--from", help="Look at the newest records, or at the oldest.")
+    ] = "latest",
+    records: Annotated[int, typer.Option(min=1, max=100_000, metavar="N", help="At how many records to look.")] = 1_000,
+    model: Annotated[str | None, typer.Option(metavar="NAME", help="The one model that all records are of.")] = None,
+    values: Annotated[bool, typer.Option("--values", help="Also show examples of what fields hold.")] = False,
+    output: Annotated[
+        Literal["text", "yaml", "json"], typer.Option(help="All in words; the draft alone; all for programs.")
+    ] = "text",
+) -> None:
+    """Look at a sample of a topic, say what it is, and draft the settings that read it. Changes nothing."""
+    from driftd.commands import sniff as command  # noqa: PLC0415
+
+    raise typer.Exit(
+        command.main(topic, config, brokers, records, output, model, earliest=from_ == "earliest", values=values)
+    )
+
+
 @reference_app.command(
     "build",
     epilog=examples(

@@ -21,6 +21,7 @@ COMMANDS = [
     ["demo"],
     ["check"],
     ["replay"],
+    ["sniff"],
     ["reference"],
     ["reference", "build"],
     ["reference", "show"],
