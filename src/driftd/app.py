@@ -19,6 +19,7 @@ from driftd.core.event import KINDS, Discovered, Kind
 from driftd.core.fault import UserError
 from driftd.core.spec import SECOND, ReferenceFiles, Spec
 from driftd.files import reference_file
+from driftd.http.acts import Acting
 from driftd.http.published import Published
 from driftd.http.server import HttpServer
 from driftd.kafka.dead_letters import DeadLetters, PoisonGuard
@@ -30,10 +31,12 @@ from driftd.loop import Loop, Pace
 from driftd.outlet import Outlet
 from driftd.settings.kafka import TopicMapping as SettingsMapping
 from driftd.settings.kafka import Whence
+from driftd.settings.quantity import duration_s
 from driftd.settings.schema import Settings
 from driftd.store.commit import Commit
 from driftd.store.reader import Reader
 from driftd.store.store import Store
+from driftd.verbs import Verbs
 
 _log = structlog.get_logger(__name__)
 
@@ -100,7 +103,11 @@ class Daemon:
         store = Store.open(directory, group=settings.kafka.group_id)
         stack.callback(store.close)
         server = HttpServer(
-            settings.http.listen, self.published, lambda: Reader.open_read_only(directory), reload=self.reload
+            settings.http.listen,
+            self.published,
+            lambda: Reader.open_read_only(directory),
+            reload=self.reload,
+            acting=Acting(Verbs(lambda: self.settings, "api"), duration_s),
         )
         try:
             server.start()

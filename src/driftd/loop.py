@@ -39,6 +39,8 @@ _log = structlog.get_logger(__name__)
 T = TypeVar("T")
 ERRAND_S = 60.0
 COMMIT_BOUNDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
+WITHHOLD_ON_S = 600.0
+"""So long at most is what a mute withheld kept for the rest of a backlog."""
 RECORDS_A_COMMIT = 500_000
 PUBLISH_EVERY_S = 1.0
 POLL_S = 0.1
@@ -114,6 +116,7 @@ class Loop:
         self.blocks = self.ticks = self.bytes_read = 0
         self.last_commit: float | None = None
         self.reloads = Reloads(at=clock())
+        self.owing_since: float | None = None
         self._errands: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
 
     def run(self, stop: threading.Event) -> None:
@@ -134,6 +137,7 @@ class Loop:
                     self.commit()
                     next_commit = now + self.pace.commit_every_s
                 if now >= next_publish:
+                    self._tell_withheld()
                     self._hold_back()
                     self.publish()
                     next_publish = now + PUBLISH_EVERY_S
@@ -263,6 +267,21 @@ class Loop:
                 rule=action.rule,
             )
 
+    def _tell_withheld(self) -> None:
+        """What fires on when its mute has ended. After an outage its end may be among what is still to be read: that is
+        waited for, if not for ever.
+        """
+        if not self.store.owes_withheld():
+            self.owing_since = None
+            return
+        now = time.monotonic()
+        self.owing_since = now if self.owing_since is None else self.owing_since
+        caught_up = self._caught_up(self.clock() * 1000 - self.pace.notify_max_age)
+        if caught_up or now - self.owing_since > WITHHOLD_ON_S:
+            told = self.store.tell_withheld({view.receiver for view in self.receiver_views()})
+            _log.info("withheld_told", count=told)
+            self.wake()
+
     def _caught_up(self, oldest_told: float) -> bool:
         """Of every partition all was read, or what is read there now is worth telling alone."""
         arrivals = self.engine.clock.arrivals
@@ -304,6 +323,7 @@ class Loop:
                 _log.warning("not_ready", reasons=unready)
             else:
                 _log.info("ready", partitions=len(lag))
+        standing, withheld = self.store.acts_now()
         unknown, dropped = self.decoder.left_out(self.engine.monitors)
         self.published.view = self.engine.view()
         self.published.runtime = Runtime(
@@ -326,4 +346,6 @@ class Loop:
             reloads_failed=self.reloads.failed,
             reload_ok=self.reloads.ok,
             reloaded=self.reloads.at,
+            standing=standing,
+            withheld=withheld,
         )

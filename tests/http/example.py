@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 
+from driftd.core.act import Act, Standing
 from driftd.core.event import PartitionId
 from driftd.core.view import (
     DetectorView,
@@ -127,6 +128,9 @@ PARTITIONS = (
     PartitionView(ZERO, 1_000, END, 1_000, {"json": 3}, 4),
     PartitionView(ONE, 900, None, 900, {}, 0, paused=True),
 )
+MUTE = Act("mute", "ada", "a load test", "churn", "jump", until=END + 3_600_000, number=1, at=END)
+SEEN = Act("acknowledge", "grace", "", "churn", "drift", ("age",), ("alert_1",), number=2, at=END)
+STANDING = Standing.of([MUTE, SEEN], {("jump", "mute"): 1, ("drift", "acknowledge"): 3, ("*", "mute"): 1})
 VIEW = View((MODEL,), PARTITIONS, dropped_models=1)
 RUNTIME = Runtime(
     unready=(),
@@ -147,6 +151,8 @@ RUNTIME = Runtime(
     reloads_failed=1,
     reload_ok=False,
     reloaded=NOW - 60,
+    standing=STANDING,
+    withheld=2,
 )
 
 

@@ -33,6 +33,17 @@ ACTION = Action(
 )
 
 
+WITHHELD = [{"receiver": "ops", "act": 1, "state": "waiting"}]
+STORED = {
+    "id": ACTION.id,
+    "model": ACTION.model,
+    "rule": ACTION.rule,
+    "body": ACTION.body(),
+    "explain": ACTION.explain,
+    "withheld": WITHHELD,
+}
+
+
 class Stored:
     """A store of one transition; it notes what it was asked, and whether it was closed."""
 
@@ -53,11 +64,11 @@ class Stored:
 
     def transition(self, id: str) -> Mapping[str, Any] | None:  # noqa: A002 - as the protocol calls it
         self.asked.append(id)
-        return {"body": ACTION.body(), "explain": ACTION.explain} if id == ACTION.id else None
+        return STORED if id == ACTION.id else None
 
     def transitions(self, model: str | None = None, limit: int = 100) -> Sequence[Mapping[str, Any]]:
         self.asked.append((model, limit))
-        return [{"body": ACTION.body(), "explain": ACTION.explain}]
+        return [STORED]
 
 
 def strict(raw: bytes) -> Any:
@@ -227,7 +238,9 @@ def test_transitions_are_the_bodies_that_were_sent(serve):
     stored = Stored()
     edge = serve(transitions=stored.opener)
     found = strict(edge.get("/api/v1/transitions?model=churn&limit=7").content)
-    assert found == {"transitions": [json.loads(ACTION.body())]}
+    assert found["transitions"] == [json.loads(ACTION.body())]
+    nobody = {"acknowledged_by": None, "muted_until": None, "marked_false_by": None}
+    assert found["acts"] == {ACTION.id: {**nobody, "withheld": WITHHELD}}
     edge.get("/api/v1/transitions")
     assert stored.asked == [("churn", 7), (None, 100)]
     assert stored.open == 0

@@ -140,7 +140,7 @@ def test_every_metric_of_the_catalogue_is_shown_by_the_rich_example(edge):
 def test_the_catalogue_keeps_to_the_conventions():
     vocabulary = {
         "model", "version", "kind", "signal", "statistic", "rule", "severity", "type", "topic", "partition",
-        "reason", "receiver", "state", "flag", "result", "group", "label_*",
+        "reason", "receiver", "state", "flag", "result", "group", "verb", "label_*",
     }  # fmt: skip
     for metric in CATALOGUE:
         assert re.fullmatch(r"driftd_[a-z][a-z_]*[a-z]", metric.name)

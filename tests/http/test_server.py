@@ -219,7 +219,7 @@ def test_links_lead_somewhere(serve):
     edge = serve(View((*VIEW.models, *named(HOSTILE).models, *named("a/b c?d#e").models), VIEW.partitions))
     links = {link for path in ("/", "/api/v1/docs") for link in Page(edge.get(path).text).links}
     assert len(links) > 8
-    for link in links - {"/api/v1/transitions"}:
+    for link in links - {"/api/v1/transitions", "/api/v1/acts", "/api/v1/mutes"}:
         assert edge.get(link).status_code == 200, link
 
 

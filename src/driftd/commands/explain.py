@@ -6,6 +6,7 @@ import json
 import os
 import shlex
 import sys
+import time
 from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
@@ -15,6 +16,7 @@ from driftd.core.action import rfc3339
 from driftd.core.event import KINDS
 from driftd.core.fault import UserError, printable
 from driftd.core.monitor import ClosedPane
+from driftd.http.documents import noted
 from driftd.kafka.mapping import kinds_of
 from driftd.settings.load import load
 from driftd.store.reader import Reader
@@ -33,7 +35,7 @@ def main(config: Path, id_: str, output: Literal["text", "json"] = "text") -> in
                 f"no transition or alert has the id {id_!r}",
                 f"GET /api/v1/transitions lists them, as does the `id` of each notification ({settings.state.directory})",
             )
-        document = {**found, "panes": _panes(reader, found)}
+        document = {**found, "panes": _panes(reader, found), **_acts(reader, found)}
         topics = {p.topic for p in reader.positions()}
     named = {kind: settings.kafka.topics.of(kind) for kind in KINDS}
     document["replay"] = _command(config, document, sorted(t for t in topics if found["kind"] in kinds_of(named, t)))
@@ -51,6 +53,26 @@ def _of_alert(reader: Reader, id_: str) -> dict[str, Any] | None:
     raw = json.dumps(id_).encode()
     of_it = (t for t in reader.transitions(limit=SEARCHED) if raw in t["body"] and t["type"] == "driftd.alert.firing")
     return next(of_it, None)
+
+
+def _acts(reader: Reader, found: Mapping[str, Any]) -> dict[str, Any]:
+    """What people did about it, and from whom it was withheld for that."""
+    now = round(time.time() * 1000)
+    return {"acts": noted(found, reader.standing(now), now)}
+
+
+def _people(document: Mapping[str, Any]) -> list[str]:
+    acts = document["acts"]
+    names = {
+        "acknowledged_by": "acknowledged by",
+        "muted_until": "muted until",
+        "marked_false_by": "marked as false by",
+    }
+    became = {"waiting": "and waits for its end", "told": "and told when it ended", "ended": "and over before it ended"}
+    return [
+        *(f"{words} {acts[key]}" for key, words in names.items() if acts[key] is not None),
+        *(f"withheld from {one['receiver']} for act {one['act']}, {became[one['state']]}" for one in acts["withheld"]),
+    ]
 
 
 def _plain(value: object) -> object:
@@ -97,6 +119,7 @@ def _text(document: Mapping[str, Any]) -> str:
     lines = [
         f"{body['type']}  {body['id']}",
         f"model {data['model']}  version {data['version']}  kind {data['kind']}  rule {data['rule']}  {data['severity']}",
+        *_people(document),
         f"window {data['window_start']} to {data['window_end']}, {events} events",
         *(f"{key} {_words(data[key])}" for key in ("reason", "policy", "reference") if key in data),
         "",

@@ -17,12 +17,13 @@ Life = Literal["input", "stored", "process"]
 
 - input: a function of the records read, kept in the store; equal to the byte after any crash, however the
   records are cut into blocks;
-- stored: kept over a restart, but depends on how records were cut into blocks (lateness, arrival time);
+- stored: kept over a restart, but depends on how records were cut into blocks (lateness, arrival time), or on what
+  people did;
 - process: of this process, or of the outside world as it sees it; a restart begins anew.
 """
 LIVES: Final[dict[Life, str]] = {
     "input": "a function of the records read: equal after any crash",
-    "stored": "kept over a restart; depends on how records were cut into blocks",
+    "stored": "kept over a restart; depends on how records were cut into blocks, or on what people did",
     "process": "of this process: a restart begins anew",
 }
 
@@ -166,6 +167,13 @@ _ALERTS = _group(
     ("retrain_requests_total", "counter", MODEL, "input", "ModelView.retrains", "Retrain requests made."),
     ("retrain_state", "gauge", ("model", "state"), "input", "ModelView.retrain",
      "1 for the state that the newest retrain request is in, 0 for the others."),
+    ("acts_total", "counter", ("rule", "verb"), "stored", "Standing.counts",
+     "What people did: acknowledge, mute, false (marked as false), lift (taken back); `*` where every rule is meant."),
+    ("mutes", "gauge", (), "stored", "Standing.mutes", "Mutes that hold now."),
+    ("alerts_acknowledged", "gauge", (), "stored", "Standing.acknowledged",
+     "Alerts that fire and that somebody has acknowledged."),
+    ("withheld_notifications", "gauge", (), "stored", "Runtime.withheld",
+     "Notifications withheld from a receiver now, because of a mute or a mark as false."),
 )  # fmt: skip
 
 _PARTITIONS = _group(

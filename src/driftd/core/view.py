@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
+from driftd.core.act import Standing
 from driftd.core.event import Kind, PartitionId
 from driftd.core.spec import Severity
 
@@ -181,3 +182,7 @@ class Runtime:
     """Whether the settings, when they were last read, were taken over."""
     reloaded: float | None = None
     """Unix time of when they last were, seconds."""
+    standing: Standing = field(default_factory=Standing)
+    """What people did, as far as it holds."""
+    withheld: int = 0
+    """Notifications that are withheld from a receiver now, for a mute or a mark as false."""

@@ -1,4 +1,5 @@
-"""The routes that answer in JSON or in the metrics' formats. All but one only read.
+"""The routes that answer in JSON or in the metrics' formats. All but `/-/reload` only read; what a person does is
+`driftd.http.acts`.
 
 What is not known is a 404, what cannot be understood a 400 that says what would be; every error is
 `{"error": "..."}`.
@@ -17,8 +18,11 @@ from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
 
+from driftd.core.act import Standing
 from driftd.core.fault import UserError
 from driftd.http import documents, openapi
+from driftd.http.acts import refuse_other_sites
+from driftd.http.answers import Query, error_response, json_response
 from driftd.http.collector import Exposition, ViewCollector
 from driftd.http.exposition import OPENMETRICS, TEXT, gzipped, wants_gzip, wants_openmetrics
 from driftd.http.health import dead, unready
@@ -47,43 +51,6 @@ class Transitions(Protocol):
 
 Opener = Callable[[], AbstractContextManager[Transitions]]
 """Opens the store for one request, in the thread that serves it."""
-
-
-def json_response(document: object, status: int = 200) -> Response:
-    return Response(documents.encode(document), status, media_type="application/json")
-
-
-def error_response(status: int, message: str, headers: Mapping[str, str] | None = None) -> Response:
-    response = json_response({"error": message}, status)
-    response.headers.update(headers or {})
-    return response
-
-
-class Query:
-    """The query of a request: every parameter is known, given once, and what it should be, or it is a 400."""
-
-    def __init__(self, request: Request, *allowed: str) -> None:
-        self._values: dict[str, str] = {}
-        for name, value in request.query_params.multi_items():
-            if name not in allowed:
-                known = ", ".join(allowed) or "none"
-                raise HTTPException(400, f"unknown query parameter {name!r}; known here: {known}")
-            if name in self._values:
-                raise HTTPException(400, f"query parameter {name!r} is given twice")
-            self._values[name] = value
-
-    def text(self, name: str) -> str | None:
-        value = self._values.get(name)
-        if value is not None and not 0 < len(value) <= openapi.NAME_MAX:
-            raise HTTPException(400, f"{name} must have 1 to {openapi.NAME_MAX} characters")
-        return value
-
-    def limit(self) -> int:
-        value = self._values.get("limit", str(openapi.LIMIT_DEFAULT))
-        well_formed = value.isascii() and value.isdigit() and len(value) <= 9
-        if not well_formed or not 1 <= int(value) <= openapi.LIMIT_MAX:
-            raise HTTPException(400, f"limit must be a whole number from 1 to {openapi.LIMIT_MAX}")
-        return int(value)
 
 
 class Api:
@@ -144,9 +111,7 @@ class Api:
         return json_response({"error": "not ready: " + "; ".join(reasons), "reasons": reasons}, 503)
 
     def reload(self, request: Request) -> Response:
-        """Of no other site's page: a browser says where a request comes from."""
-        if request.headers.get("sec-fetch-site", "none") not in {"none", "same-origin"}:
-            raise HTTPException(403, "a page of another site asks for this")
+        refuse_other_sites(request)
         if self._reload is None:
             raise HTTPException(501, "the settings of this process are fixed; restart it")
         try:
@@ -158,6 +123,7 @@ class Api:
     def models(self, request: Request) -> Response:
         query = Query(request, "limit", "after")
         limit, after = query.limit(), query.text("after")
+        standing, now = self._standing()
         rest = sorted(
             (one for one in self._published.view.models if after is None or one.model > after),
             key=lambda one: one.model,
@@ -165,7 +131,7 @@ class Api:
         page = rest[:limit]
         return json_response(
             {
-                "models": [documents.model_summary(one) for one in page],
+                "models": [documents.model_summary(one, standing, now) for one in page],
                 "next": page[-1].model if len(rest) > limit else None,
                 "ignored": self._published.view.ignored,
             }
@@ -177,7 +143,7 @@ class Api:
         found = next((one for one in self._published.view.models if one.model == name), None)
         if found is None:
             raise HTTPException(404, "no event of a model of that name was seen")
-        return json_response(documents.model_detail(found))
+        return json_response(documents.model_detail(found, *self._standing()))
 
     def partitions(self, request: Request) -> Response:
         Query(request)
@@ -188,7 +154,9 @@ class Api:
         query = Query(request, "model", "limit")
         with self._open() as store:
             found = store.transitions(query.text("model"), query.limit())
-        return json_response({"transitions": [documents.transition(one) for one in found]})
+        standing, now = self._standing()
+        acts = {str(one["id"]): documents.noted(one, standing, now) for one in found}
+        return json_response({"transitions": [documents.transition(one) for one in found], "acts": acts})
 
     def explain(self, request: Request) -> Response:
         Query(request)
@@ -196,10 +164,15 @@ class Api:
             found = store.transition(request.path_params["id"])
         if found is None:
             raise HTTPException(404, "no such transition; /api/v1/transitions lists the newest")
-        return json_response({"transition": documents.transition(found), "explain": found["explain"]})
+        acts = documents.noted(found, *self._standing())
+        return json_response({"transition": documents.transition(found), "acts": acts, "explain": found["explain"]})
 
     async def openapi(self, _: Request) -> Response:
         return json_response(self._openapi)
+
+    def _standing(self) -> tuple[Standing, int]:
+        """What people did, as of the loop's newest turn, and now (ms)."""
+        return self._published.runtime.standing, round(self._clock() * 1000)
 
     def _open(self) -> AbstractContextManager[Transitions]:
         if self._transitions is None:

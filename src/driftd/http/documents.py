@@ -10,6 +10,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from driftd.core.act import Act, Named, Note, Standing, named_of
 from driftd.core.action import rfc3339
 from driftd.core.view import DetectorView, ModelView, PartitionView, Runtime, SeriesView, ShareView, StatisticView
 from driftd.http.status import firing, model_state, series_state
@@ -110,7 +111,33 @@ def _share(one: ShareView) -> Document:
     return {"signal": one.signal, "group": one.group, "reference": one.reference, "current": one.current}
 
 
-def _firing(model: ModelView) -> list[Document]:
+def act(one: Act) -> Document:
+    """What a person did."""
+    return {
+        "number": one.number,
+        "at": time_of(one.at),
+        "verb": one.verb,
+        "author": one.author,
+        "reason": one.reason,
+        "model": one.model,
+        "rule": one.rule or None,
+        "signals": list(one.signals),
+        "alerts": list(one.alerts),
+        "until": time_of(one.until),
+        "lifts": one.lifts,
+        "via": one.via,
+    }
+
+
+def _note(note: Note) -> Document:
+    return {
+        "acknowledged_by": note.acknowledged.author if note.acknowledged else None,
+        "muted_until": time_of(note.muted.until) if note.muted else None,
+        "marked_false_by": note.false.author if note.false else None,
+    }
+
+
+def _firing(model: ModelView, standing: Standing, now: int) -> list[Document]:
     return [
         {
             "version": series.version,
@@ -119,20 +146,21 @@ def _firing(model: ModelView) -> list[Document]:
             "rule": one.rule,
             "severity": one.severity,
             "alert_id": one.alert_id,
+            **_note(standing.note(model.model, [Named(one.rule, one.signal, one.alert_id or "")], now)),
         }
         for series, one in firing(model)
     ]
 
 
-def model_summary(model: ModelView) -> Document:
-    """One model of the list: its states, without the signals that do not fire."""
+def model_summary(model: ModelView, standing: Standing, now: int) -> Document:
+    """One model of the list: its states, without the signals that do not fire. `standing`: what people did, at `now`."""
     return {
         "model": model.model,
         "state": model_state(model),
         "labels": model.labels,
         "events": model.events,
         "backfill": model.backfill,
-        "firing": _firing(model),
+        "firing": _firing(model, standing, now),
         "open_panes": model.open_panes,
         "waiting_for": model.waiting_for,
         "learning": {"bytes": model.learning_bytes, "sampled": model.sampled},
@@ -142,7 +170,7 @@ def model_summary(model: ModelView) -> Document:
     }
 
 
-def model_detail(model: ModelView) -> Document:
+def model_detail(model: ModelView, standing: Standing, now: int) -> Document:
     """One model with every signal."""
     series = [
         _series(one)
@@ -158,7 +186,7 @@ def model_detail(model: ModelView) -> Document:
         {"rule": rule, "type": kind, "severity": severity, "count": count}
         for (rule, kind, severity), count in model.transitions.items()
     ]
-    return model_summary(model) | {"series": series, "transitions": transitions}
+    return model_summary(model, standing, now) | {"series": series, "transitions": transitions}
 
 
 def partition(one: PartitionView, runtime: Runtime) -> Document:
@@ -179,3 +207,10 @@ def transition(stored: Mapping[str, Any]) -> Document:
     """A stored transition: the very document that the receivers were given."""
     body: Document = json.loads(stored["body"])
     return body
+
+
+def noted(stored: Mapping[str, Any], standing: Standing, now: int) -> Document:
+    """What people did about a stored transition, and from whom it was withheld for that."""
+    data = json.loads(stored["body"]).get("data", {})
+    note = standing.note(str(stored.get("model", "")), named_of(str(stored.get("rule", "")), data), now)
+    return _note(note) | {"withheld": [dict(one) for one in stored.get("withheld", ())]}

@@ -117,7 +117,7 @@ PATHS: Final[Document] = {
     ),
     "/api/v1/transitions": _get(
         "Notifications made, newest first",
-        "Each the very document that the receivers were given.",
+        "Each the very document that the receivers were given; beside them, by id, what people did about each.",
         _text("model", "query", "Only those of this model."),
         _limit("transitions"),
         schema="Transitions",
@@ -130,6 +130,33 @@ PATHS: Final[Document] = {
         schema="Explanation",
         errors={404: "No such transition."},
     ),
+    "/api/v1/acts": {
+        **_get(
+            "What people did: acknowledged, muted, marked as false, taken back; newest first",
+            "The acts.",
+            _limit("acts"),
+            schema="Acts",
+            errors=_BAD_QUERY,
+        ),
+        "post": {
+            "tags": ["API"],
+            "summary": "Acknowledge, mute, mark as false, or take an act back",
+            "parameters": [],
+            "requestBody": {
+                "required": True,
+                "content": {"application/json": {"schema": {"$ref": "#/components/schemas/NewAct"}}},
+            },
+            "responses": {
+                "201": _answer("It is stored, or was before: the act.", "application/json", "Act"),
+                "400": _answer("The body is at fault; what is expected is given.", "application/json", "Error"),
+                "403": _answer("A page of another site asked.", "application/json", "Error"),
+                "413": _answer("The body is too long.", "application/json", "Error"),
+                "415": _answer("The body is not JSON.", "application/json", "Error"),
+                "503": _answer("It could not be stored.", "application/json", "Error"),
+            },
+        },
+    },
+    "/api/v1/mutes": _get("The mutes that hold now", "The mutes.", schema="Acts", errors=_BAD_QUERY),
     "/api/v1/openapi.json": _get("The API for programs", "An OpenAPI 3.1 document.", tag="Pages"),
     "/api/v1/docs": _get("The API for people", "A page.", tag="Pages", media="text/html"),
 }
@@ -203,9 +230,55 @@ _DETECTOR: Final = _object(
     effect=_NULL_NUMBER,
     alert_id=_NULL_STRING,
 )
+_NOTE: Final = _object(acknowledged_by=_NULL_STRING, muted_until=_TIME, marked_false_by=_NULL_STRING)
 _FIRING: Final = _object(
-    version=_STRING, kind=_STRING, signal=_STRING, rule=_STRING, severity=_SEVERITY, alert_id=_NULL_STRING
+    version=_STRING,
+    kind=_STRING,
+    signal=_STRING,
+    rule=_STRING,
+    severity=_SEVERITY,
+    alert_id=_NULL_STRING,
+    **_NOTE["properties"],
 )
+_ACTS_ON: Final = _object(
+    **_NOTE["properties"],
+    withheld=_array(
+        _object(receiver=_STRING, act=_INTEGER, state={"type": "string", "enum": ["waiting", "told", "ended"]})
+    ),
+)
+_VERB: Final[Document] = {"type": "string", "enum": ["acknowledge", "mute", "false", "lift"]}
+_ACT: Final = _object(
+    number=_INTEGER,
+    at=_TIME,
+    verb=_VERB,
+    author=_STRING,
+    reason=_STRING,
+    model=_STRING,
+    rule=_NULL_STRING,
+    signals=_array(_STRING),
+    alerts=_array(_STRING),
+    until=_TIME,
+    lifts=_NULL_INTEGER,
+    via={"type": "string", "enum": ["cli", "api", "link"]},
+)
+_NEW_ACT: Final[Document] = {
+    "type": "object",
+    "description": "acknowledge and false: id. mute: id, or model with rule and signals where not all are meant; for "
+    "(such as 4h) or until, at most 30 days. lift: number. A reason for all but acknowledge.",
+    "properties": {
+        "verb": _VERB,
+        "id": _STRING,
+        "model": _STRING,
+        "rule": _STRING,
+        "signals": _array(_STRING),
+        "for": _STRING,
+        "until": _TIME,
+        "number": _INTEGER,
+        "author": _STRING,
+        "reason": _STRING,
+    },
+    "required": ["verb", "author"],
+}
 
 
 def _model(series: Document, **more: Document) -> Document:
@@ -257,8 +330,11 @@ SCHEMAS: Final[Document] = {
     "Models": _object(models=_array(_model(_SERIES)), next=_NULL_STRING, ignored=_COUNTS),
     "Model": _model(_DETAILED, transitions=_array(_COUNTED)),
     "Partitions": _object(partitions=_array(_PARTITION)),
-    "Transitions": _object(transitions=_array(_TRANSITION)),
-    "Explanation": _object(transition=_TRANSITION, explain={"type": "object"}),
+    "Transitions": _object(transitions=_array(_TRANSITION), acts={"type": "object", "additionalProperties": _ACTS_ON}),
+    "Act": _ACT,
+    "NewAct": _NEW_ACT,
+    "Acts": _object(acts=_array(_ACT)),
+    "Explanation": _object(transition=_TRANSITION, acts=_ACTS_ON, explain={"type": "object"}),
 }
 
 

@@ -18,6 +18,7 @@ from starlette.responses import HTMLResponse, Response
 from starlette.routing import Route
 
 import driftd
+from driftd.core.act import Act, Named, Standing
 from driftd.core.view import ModelView, PartitionView, Runtime
 from driftd.http import openapi
 from driftd.http.documents import time_of
@@ -49,8 +50,14 @@ def _page(template: str, **values: object) -> Response:
     )
 
 
-def _row(model: ModelView) -> dict[str, Any]:
+def _row(model: ModelView, standing: Standing, now: int) -> dict[str, Any]:
     alerts = firing(model)
+    notes = [standing.note(model.model, [Named(one.rule, one.signal, one.alert_id or "")], now) for _, one in alerts]
+    acts = {
+        "acknowledged": sum(note.acknowledged is not None for note in notes),
+        "muted": sum(note.muted is not None for note in notes),
+        "marked as false": sum(note.false is not None for note in notes),
+    }
     names = list(dict.fromkeys(one.signal for _, one in alerts))
     ends = [series.window_end for series in model.series if series.window_end is not None]
     return {
@@ -59,6 +66,7 @@ def _row(model: ModelView) -> dict[str, Any]:
         "state": model_state(model),
         "critical": any(one.severity == "critical" for _, one in alerts),
         "signals": names[:SIGNALS_MAX],
+        "acts": ", ".join(f"{count} {what}" for what, count in acts.items() if count),
         "more_signals": max(0, len(names) - SIGNALS_MAX),
         "references": ", ".join(sorted({series.reference for series in model.series})),
         "events": model.events,
@@ -78,6 +86,19 @@ def _partition(one: PartitionView, runtime: Runtime) -> dict[str, Any]:
     }
 
 
+def _mute(act: Act) -> dict[str, Any]:
+    return {
+        "number": act.number,
+        "model": act.model,
+        "rule": act.rule,
+        "signals": act.signals[:SIGNALS_MAX],
+        "more_signals": max(0, len(act.signals) - SIGNALS_MAX),
+        "until": time_of(act.until),
+        "author": act.author,
+        "reason": act.reason,
+    }
+
+
 class Pages:
     def __init__(self, published: Published, clock: Callable[[], float] = time.time) -> None:
         self._published = published
@@ -89,8 +110,9 @@ class Pages:
 
     def landing(self, _: Request) -> Response:
         view, runtime = self._published.view, self._published.runtime
+        now = round(self._clock() * 1000)
         rows = sorted(
-            (_row(model) for model in view.models),
+            (_row(model, runtime.standing, now) for model in view.models),
             key=lambda row: (WORST_FIRST.index(row["state"]), not row["critical"], row["model"]),
         )
         counts = {state: sum(row["state"] == state for row in rows) for state in WORST_FIRST}
@@ -103,6 +125,8 @@ class Pages:
             partitions=[_partition(one, runtime) for one in view.partitions[:ROWS_MAX]],
             more_partitions=max(0, len(view.partitions) - ROWS_MAX),
             receivers=runtime.receivers,
+            mutes=[_mute(act) for act in runtime.standing.mutes_at(now)[:ROWS_MAX]],
+            withheld=runtime.withheld,
             endpoints=[
                 (path, method, operation["summary"])
                 for path, methods in openapi.PATHS.items()

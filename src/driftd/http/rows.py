@@ -161,6 +161,18 @@ def _transitions(scrape: Scrape) -> Rows:
             )
 
 
+def _acts(scrape: Scrape) -> Rows:
+    for (rule, verb), count in sorted(scrape.runtime.standing.counts.items()):
+        yield "", f'rule="{escape(rule)}",verb="{escape(verb)}"', count
+
+
+def _acknowledged(scrape: Scrape) -> float:
+    seen = scrape.runtime.standing.acknowledged
+    if not seen:
+        return 0
+    return len({one.alert_id for model in scrape.view.models for _, one in firing(model) if one.alert_id in seen})
+
+
 def _by_model(get: Callable[[Runtime], Mapping[str, int]]) -> Source:
     """One row for each model that is watched, and for no other: events may name any number of them."""
 
@@ -268,6 +280,10 @@ SOURCES: Final[dict[str, Source]] = {
     "driftd_detector_state": _one_hot(_detectors, SIGNAL_STATES, lambda d: d.state),
     "driftd_alert_firing": _alert_firing,
     "driftd_transitions_total": _transitions,
+    "driftd_acts_total": _acts,
+    "driftd_mutes": _one(lambda s: len(s.runtime.standing.mutes_at(round(s.now * 1000)))),
+    "driftd_alerts_acknowledged": _one(_acknowledged),
+    "driftd_withheld_notifications": _one(lambda s: s.runtime.withheld),
     "driftd_retrain_requests_total": _each(_models, lambda m: m.retrains),
     "driftd_retrain_state": _one_hot(_models, RETRAIN_STATES, lambda m: m.retrain),
     "driftd_records_total": _each(_partitions, lambda p: p.records),

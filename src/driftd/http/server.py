@@ -1,7 +1,7 @@
-"""The HTTP server: a daemon thread of its own that only ever reads what is published.
+"""The HTTP server: a daemon thread of its own that reads what is published.
 
 It listens on loopback unless told otherwise. No cookies, no CORS; nothing can be changed but that the settings are read
-anew; its pages may load nothing from anywhere.
+anew, and that a person acts on alerts; its pages may load nothing from anywhere.
 """
 
 from __future__ import annotations
@@ -20,7 +20,9 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from driftd.http.api import Api, Opener, error_response
+from driftd.http.acts import ActApi, Acting
+from driftd.http.answers import error_response
+from driftd.http.api import Api, Opener
 from driftd.http.pages import STYLE_HASH, Pages
 from driftd.http.published import Published
 
@@ -74,10 +76,12 @@ def application(
     transitions: Opener | None = None,
     clock: Callable[[], float] = time.time,
     reload: Callable[[], None] | None = None,
+    acting: Acting | None = None,
 ) -> ASGIApp:
     """The whole HTTP edge as an ASGI application."""
+    pages, api = Pages(published, clock), Api(published, transitions, clock, reload)
     app = Starlette(
-        routes=[*Pages(published, clock).routes(), *Api(published, transitions, clock, reload).routes()],
+        routes=[*pages.routes(), *ActApi(acting).routes(), *api.routes()],
         exception_handlers={HTTPException: _refused, Exception: _failed},
     )
     app.router.redirect_slashes = False  # a redirect would repeat the Host header of the request
@@ -119,10 +123,11 @@ class HttpServer:
         transitions: Opener | None = None,
         clock: Callable[[], float] = time.time,
         reload: Callable[[], None] | None = None,
+        acting: Acting | None = None,
     ) -> None:
         self.listen = listen
         self.port = parse_listen(listen)[1]
-        self._application = application(published, transitions, clock, reload)
+        self._application = application(published, transitions, clock, reload, acting)
         self._server: uvicorn.Server | None = None
         self._thread: threading.Thread | None = None
 

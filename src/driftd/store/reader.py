@@ -10,7 +10,9 @@ from typing import Any, Self
 
 import msgspec
 
+from driftd.core.act import Act, Standing
 from driftd.core.event import PartitionId
+from driftd.store.acts import newest, standing
 from driftd.store.commit import PaneRow
 from driftd.store.database import connect
 from driftd.store.schema import check, group_of
@@ -59,7 +61,7 @@ class Reader:
         id.
         """
         row = self._connection.execute(f"{_TRANSITION} WHERE id = ?", (id,)).fetchone()
-        return None if row is None else _transition(row)
+        return None if row is None else self._with_withheld([_transition(row)])[0]
 
     def transitions(self, model: str | None = None, limit: int = 100) -> list[dict[str, Any]]:
         """The newest first."""
@@ -67,7 +69,27 @@ class Reader:
             rows = self._connection.execute(f"{_TRANSITION} ORDER BY seq DESC LIMIT ?", (limit,))
         else:
             rows = self._connection.execute(f"{_TRANSITION} WHERE model = ? ORDER BY seq DESC LIMIT ?", (model, limit))
-        return [_transition(row) for row in rows]
+        return self._with_withheld([_transition(row) for row in rows])
+
+    def _with_withheld(self, transitions: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        """`withheld`: from whom it was, for which act, and what became of that: "waiting", "told" since, or "ended"."""
+        ids = msgspec.json.encode([one["id"] for one in transitions]).decode()
+        select = (
+            "SELECT transition, receiver, act, state FROM withheld"
+            " WHERE transition IN (SELECT value FROM json_each(?)) ORDER BY seq"
+        )
+        of: dict[str, list[dict[str, Any]]] = {}
+        for id_, receiver, act, state in self._connection.execute(select, (ids,)):
+            of.setdefault(id_, []).append({"receiver": receiver, "act": act, "state": state})
+        return [{**one, "withheld": of.get(one["id"], [])} for one in transitions]
+
+    def acts(self, limit: int) -> list[Act]:
+        """What people did, the newest first."""
+        return newest(self._connection, limit)
+
+    def standing(self, now: int) -> Standing:
+        """What of it holds at that time (ms)."""
+        return standing(self._connection, now)
 
     def panes(self, model: str, version: str, kind: str, start: int, end: int) -> Iterator[PaneRow]:
         """Closed panes that begin in `[start, end)` (ms), in order."""

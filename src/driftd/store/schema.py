@@ -83,6 +83,40 @@ MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (
         CREATE TABLE remembered (owner TEXT, key TEXT, body BLOB NOT NULL, PRIMARY KEY (owner, key)) WITHOUT ROWID
         """,
     ),
+    (
+        # What people did: see `core/act.py`. Rows are added and never changed. AUTOINCREMENT: as for deliveries.
+        """
+        CREATE TABLE act (
+            number INTEGER PRIMARY KEY AUTOINCREMENT, at INTEGER NOT NULL, verb TEXT NOT NULL, author TEXT NOT NULL,
+            reason TEXT NOT NULL, model TEXT NOT NULL, rule TEXT NOT NULL, signals TEXT NOT NULL, alerts TEXT NOT NULL,
+            until INTEGER, lifts INTEGER REFERENCES act (number), via TEXT NOT NULL
+        )
+        """,
+        # A person's word counts at once in the commit that follows: see `store/withheld.py`. `live`: the alerts in it
+        # that have not ended since, with their rules and signals.
+        """
+        CREATE TABLE withheld (
+            seq INTEGER PRIMARY KEY, receiver TEXT NOT NULL, transition TEXT NOT NULL, act INTEGER NOT NULL,
+            live TEXT NOT NULL, state TEXT NOT NULL CHECK (state IN ('waiting', 'told', 'ended'))
+        )
+        """,
+        """
+        CREATE INDEX withheld_state ON withheld (state, seq)
+        """,
+        """
+        CREATE INDEX withheld_transition ON withheld (transition)
+        """,
+        # The alerts that a receiver was told of and not yet of their end.
+        """
+        CREATE TABLE told (alert TEXT, receiver TEXT, PRIMARY KEY (alert, receiver)) WITHOUT ROWID
+        """,
+        """
+        INSERT OR IGNORE INTO told SELECT each.value, receiver FROM delivery, json_each(subjects) AS each
+            WHERE delivery.type = 'driftd.alert.firing' AND each.value NOT IN (
+                SELECT each.value FROM delivery, json_each(subjects) AS each
+                WHERE delivery.type = 'driftd.alert.resolved')
+        """,
+    ),
 )
 
 VERSION: Final = len(MIGRATIONS)

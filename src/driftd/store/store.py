@@ -15,6 +15,7 @@ from typing import Final
 
 import msgspec
 
+from driftd.core.act import Standing
 from driftd.core.action import Action
 from driftd.store.checkpoint import Checkpoints
 from driftd.store.commit import Commit, PaneRow
@@ -22,6 +23,7 @@ from driftd.store.database import FILE, DirectoryLock, StoreError, connect, tran
 from driftd.store.reader import Reader
 from driftd.store.schema import prepare
 from driftd.store.summary import Held, Notice, notice, subjects, summary
+from driftd.store.withheld import Withheld
 
 KEEP_INPUTS: Final = 100_000
 HOLD_S: Final = 600.0
@@ -43,13 +45,14 @@ class Store(Reader):
         self._place = place
         self._clock = clock
         self._checkpoints = Checkpoints(place.parent)
+        self._withheld = Withheld(connection)
         self._encode = msgspec.msgpack.Encoder().encode
 
     @classmethod
     def open(cls, directory: Path, *, group: str, create: bool = True, clock: Callable[[], float] = time.time) -> Store:
         """Takes the directory, makes or migrates the tables.
 
-        `clock` (Unix seconds) stamps when a delivery was queued, and nothing else. Raises StoreError when
+        `clock` (Unix seconds) stamps when a delivery was queued, and tells when a mute has ended. Raises StoreError when
         another process holds the directory, when the state is of another group, or of a schema not known
         here.
         """
@@ -114,6 +117,30 @@ class Store(Reader):
             ) from error
         self._checkpoints.after_commit()
 
+    def acts_now(self) -> tuple[Standing, int]:
+        """What people did, as far as it holds; and how many notifications are withheld for it."""
+        return self._withheld.standing(self._now_ms()), self._withheld.count()
+
+    def owes_withheld(self) -> bool:
+        """Whether something was withheld that nothing silences any more."""
+        return self._withheld.due(self._now_ms())
+
+    def tell_withheld(self, receivers: Collection[str]) -> int:
+        """Owes it to these, the receivers that there are. One transaction, durable; how much it is. Raises StoreError."""
+        try:
+            with transaction(self._connection):
+                owed = self._withheld.release(self._now_ms(), receivers)
+                self._write_deliveries(owed, self._clock())
+        except sqlite3.Error as error:
+            raise StoreError(
+                f"{self._place} cannot be written ({error})", "check the disk and the permissions"
+            ) from error
+        self._checkpoints.after_commit()
+        return len(owed)
+
+    def _now_ms(self) -> int:
+        return round(self._clock() * 1000)
+
     def close(self) -> None:
         self._checkpoints.close()
         super().close()
@@ -132,8 +159,8 @@ class Store(Reader):
                 ) from error
 
     def _write_actions(self, actions: Iterable[tuple[Action, tuple[str, ...], bool]], *, caught_up: bool) -> None:
-        """Each action once, even if committed twice. Old ones are held until all of them are there, or a
-        receiver hears of a newer one: then it hears of them first, in one summary.
+        """Each action once, even if committed twice; what a person silenced is withheld. Old ones are held until
+        all of them are there, or a receiver hears of a newer one: then it hears of them first, in one summary.
         """
         now = self._clock()
         fresh: list[tuple[str, Notice]] = []
@@ -143,7 +170,7 @@ class Store(Reader):
             if not self._write_transition(action, body):
                 continue
             spoken_of = msgspec.json.encode(subjects(action)).decode()
-            for receiver in dict.fromkeys(receivers):
+            for receiver in self._withheld.admit(action, receivers, round(now * 1000)):
                 if is_old:
                     held.append((receiver, action.id, spoken_of, now))
                 else:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -85,15 +85,19 @@ def _ended(held: Sequence[Held]) -> list[str]:
 
 
 def subjects(action: Action) -> tuple[str, ...]:
+    return subjects_of(action.id, action.type, action.data)
+
+
+def subjects_of(id_: str, type_: str, data: Mapping[str, object]) -> tuple[str, ...]:
     """The alerts that it speaks of; of a request for retraining, and of what names no alert, the action
     itself.
 
     A request also lists alerts, as evidence; it says nothing of their state, so it does not hold their news
     up.
     """
-    if action.type == "driftd.retrain.requested":
-        return (action.id,)
-    signals = action.data.get("signals")
+    if type_ == "driftd.retrain.requested":
+        return (id_,)
+    signals = data.get("signals")
     named = signals if isinstance(signals, (list, tuple)) else ()
     alerts = (signal.get("alert_id") for signal in named if isinstance(signal, dict))
-    return tuple(dict.fromkeys(alert for alert in alerts if isinstance(alert, str))) or (action.id,)
+    return tuple(dict.fromkeys(alert for alert in alerts if isinstance(alert, str))) or (id_,)
