@@ -19,7 +19,7 @@ from driftd.core.event import KINDS, Discovered, Kind
 from driftd.core.fault import UserError
 from driftd.core.spec import SECOND, ReferenceFiles, Spec
 from driftd.files import reference_file
-from driftd.http.acts import Acting
+from driftd.http.acts import Acting, Links
 from driftd.http.published import Published
 from driftd.http.server import HttpServer
 from driftd.kafka.dead_letters import DeadLetters, PoisonGuard
@@ -33,6 +33,7 @@ from driftd.settings.kafka import TopicMapping as SettingsMapping
 from driftd.settings.kafka import Whence
 from driftd.settings.quantity import duration_s
 from driftd.settings.schema import Settings
+from driftd.store import link_key
 from driftd.store.commit import Commit
 from driftd.store.reader import Reader
 from driftd.store.store import Store
@@ -107,7 +108,7 @@ class Daemon:
             self.published,
             lambda: Reader.open_read_only(directory),
             reload=self.reload,
-            acting=Acting(Verbs(lambda: self.settings, "api"), duration_s),
+            acting=Acting(Verbs(lambda: self.settings, "api"), duration_s, self._links()),
         )
         try:
             server.start()
@@ -148,6 +149,12 @@ class Daemon:
         _spare_the_collector()
         loop.run(stop)
         _log.info("stopped")
+
+    def _links(self) -> Links | None:
+        """Where people cannot reach the pages there are none."""
+        if self.settings.http.external_url is None:
+            return None
+        return Links(link_key.load_or_create(self.settings.state.directory), Verbs(lambda: self.settings, "link"))
 
     def reload(self) -> None:
         """Take over what the settings say now, between two commits. From any thread but the loop's.

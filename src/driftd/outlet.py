@@ -5,13 +5,16 @@ All of it is replaced when the settings change; what waits in the outbox waits o
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import quote
 
 from pydantic import SecretStr
 
-from driftd.core.action import Action
+from driftd.core import link
+from driftd.core.action import Action, Delivery
 from driftd.core.fault import UserError
 from driftd.core.spec import SECOND
 from driftd.core.view import ReceiverView, Runtime
@@ -29,6 +32,7 @@ from driftd.deliver.teams import Teams
 from driftd.deliver.webhook import Webhook
 from driftd.settings.receivers import Email as EmailSettings
 from driftd.settings.schema import Settings
+from driftd.store import link_key
 from driftd.store.memory import Memories
 from driftd.store.outbox import Outbox
 
@@ -60,13 +64,17 @@ class Outlet:
     """`runtime` is what the heartbeat looks at. `receivers_for` and `wake` are for the loop's thread."""
 
     def __init__(self, directory: Path, settings: Settings, runtime: Callable[[], Runtime]) -> None:
+        self._key = None if settings.http.external_url is None else link_key.load_or_create(directory)
         self._outbox, self._memories, self._runtime = Outbox(directory), Memories(directory), runtime
         self._fittings = self.fittings(settings)
 
     def fittings(self, settings: Settings) -> Fittings:
         """Others, for `replace`. Raises UserError."""
         owners = {name: f"{receiver.kind} {name}" for name, receiver in settings.receivers.items()}
-        receivers = [receiver_for(settings, name, self._memories.of(owner)) for name, owner in owners.items()]
+        receivers = [
+            receiver_for(settings, name, self._memories.of(owner), acts_of(settings, self._key))
+            for name, owner in owners.items()
+        ]
         heartbeat = None
         if settings.heartbeat.receiver is not None:
             heartbeat = Heartbeat(
@@ -109,13 +117,40 @@ class Outlet:
             self._memories.close()
 
 
-def receiver_for(settings: Settings, name: str, memory: Memory | None = None) -> Receiver:
+Acts = Callable[[Delivery], Sequence[str]]
+
+
+def acts_of(settings: Settings, key: bytes | None, clock: Callable[[], float] = time.time) -> Acts:
+    """The lines of a message that say how to mute it and how to mark it as false: by signed links where people reach
+    the pages, else on the command line. No name is in them, for they are copied into shells.
+    """
+    pages = None if settings.http.external_url is None else settings.http.external_url.rstrip("/")
+
+    def lines(delivery: Delivery) -> Sequence[str]:
+        if delivery.type != "driftd.alert.firing":
+            return ()
+        if pages is None or key is None:
+            return (
+                f"To mute it: driftd mute {delivery.id} --for 4h --reason WHY",
+                f"If it is false: driftd false {delivery.id} --reason WHY",
+            )
+        until = link.expiry(round(clock() * 1000))
+        where = {verb: f"{pages}/act/{verb}/{quote(delivery.id, safe='')}" for verb in link.LINK_VERBS}
+        return (
+            f"To mute it: {where['mute']}?{link.query(key, 'mute', delivery.id, until)}",
+            f"If it is false: {where['false']}?{link.query(key, 'false', delivery.id, until)}",
+        )
+
+    return lines
+
+
+def receiver_for(settings: Settings, name: str, memory: Memory | None = None, acts: Acts = lambda _: ()) -> Receiver:
     """A new sender to the receiver of that name; each thread needs its own. Raises UserError.
 
-    `memory`: what it remembers over a restart; None: nothing.
+    `memory`: what it remembers over a restart; None: nothing. `acts`: see `Renderer`.
     """
     said = settings.receivers[name]
-    renderer = Renderer(settings.http.external_url)
+    renderer = Renderer(settings.http.external_url, acts)
     group = settings.kafka.group_id
     memory = memory or Volatile()
     if (hook := said.webhook) is not None:

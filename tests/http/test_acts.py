@@ -1,4 +1,4 @@
-"""What a person does by the API, on a real state."""
+"""What a person does by the API and by a signed link, on a real state."""
 
 from __future__ import annotations
 
@@ -7,12 +7,15 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import httpx
 import pytest
 
+from driftd.core import link
 from driftd.http import openapi
-from driftd.http.acts import BODY_BYTES, Acting
+from driftd.http.acts import BODY_BYTES, Acting, Links
+from driftd.http.server import HEADERS
 from driftd.settings.load import load
 from driftd.settings.quantity import duration_s
 from driftd.store.reader import Reader
@@ -21,8 +24,11 @@ from driftd.verbs import Verbs
 from tests.http.conftest import Edge
 from tests.http.example import HOSTILE, NOW
 from tests.http.test_api import conforms, strict
+from tests.http.test_server import Page
 from tests.store.examples import action, owed
 
+KEY = bytes(range(32))
+POLICY = "Content-Security-Policy"
 NOTICE = action(1, alerts=("a", "b"))
 
 
@@ -56,7 +62,8 @@ def desk(tmp_path: Path, serve: Callable[..., Edge]) -> Desk:
     config.write_text(json.dumps({"state": {"directory": str(state)}, "models": {"planned": {}}}))
     with Store.open(state, group="driftd", clock=lambda: NOW) as store:
         store.commit(owed(NOTICE, action(2, model=HOSTILE, alerts=("c",))))
-    acting = Acting(Verbs(lambda: load(config, {}), "api", lambda: NOW), duration_s)
+    links = Links(KEY, Verbs(lambda: load(config, {}), "link", lambda: NOW))
+    acting = Acting(Verbs(lambda: load(config, {}), "api", lambda: NOW), duration_s, links)
     edge = serve(transitions=lambda: Reader.open_read_only(state), acting=acting)
     return Desk(edge, state)
 
@@ -205,3 +212,126 @@ def test_transitions_show_what_was_done(desk: Desk) -> None:
         edge.published.runtime = type(edge.published.runtime)(standing=reader.standing(round(NOW * 1000)))
     assert strict(edge.get(f"/api/v1/transitions/{NOTICE.id}").content)["acts"]["acknowledged_by"] == "grace"
     assert strict(edge.get("/api/v1/transitions").content)["acts"][NOTICE.id]["acknowledged_by"] == "grace"
+
+
+# By a signed link.
+
+UNTIL = link.expiry(round(NOW * 1000))
+FORM = {"author": "ada", "reason": "why"}
+
+
+def linked(verb: str, id_: str, *, key: bytes = KEY, until: int = UNTIL) -> str:
+    return f"/act/{verb}/{quote(id_, safe='')}?{link.query(key, verb, id_, until)}"  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(("verb", "stored"), [("mute", "mute"), ("false", "false"), ("acknowledge", "acknowledge")])
+def test_a_link_asks_first_and_does_it_when_that_is_confirmed(desk: Desk, verb: str, stored: str) -> None:
+    url = linked(verb, NOTICE.id)
+    assert desk.edge.client.head(url).status_code == 200
+    asked = desk.edge.get(url)
+    assert asked.status_code == 200
+    assert desk.acts() == []
+    assert "form-action 'self'" in asked.headers["content-security-policy"]
+    assert {name: asked.headers[name] for name in HEADERS if name != POLICY} == {
+        name: value for name, value in HEADERS.items() if name != POLICY
+    }
+    page = Page(asked.text)
+    assert page.tags.count("form") == 1
+    assert "action" not in page.attributes  # it is sent to where it came from, behind any proxy
+    assert not {"script", "link", "img", "iframe", "base"} & set(page.tags)
+    assert "feature a, feature b" in page.text
+    done = desk.edge.client.post(url, data=FORM, headers={"Sec-Fetch-Site": "same-origin"})
+    assert done.status_code == 200
+    (act,) = desk.acts()
+    assert (act["verb"], act["via"], act["author"], act["model"], act["rule"]) == (
+        stored,
+        "link",
+        "ada",
+        "churn",
+        "drift",
+    )
+    assert act["signals"] == ["feature a", "feature b"]
+    assert act["until"] == ("2026-11-23T14:01:00Z" if verb == "mute" else None)
+    assert "driftd unmute 1" in Page(done.text).text
+    assert "form-action 'none'" in done.headers["content-security-policy"]
+
+
+def test_a_link_holds_as_it_was_signed_and_no_longer(desk: Desk) -> None:
+    good, other = linked("mute", NOTICE.id), action(2, model=HOSTILE).id
+    bad = [
+        good[:-1] + ("A" if good[-1] != "A" else "B"),
+        good.replace("/mute/", "/false/"),
+        good.replace("/mute/", "/lift/"),
+        good.replace(NOTICE.id, other),
+        good.replace(f"signed={UNTIL}", f"signed={UNTIL + 86_400_000}"),
+        good.replace("signed=", "signed=0"),
+        good.replace("signed=", "signed=%D9%A3"),
+        good.partition("?")[0],
+        good.partition("?")[0] + "?signed=",
+        good.partition("?")[0] + f"?signed={UNTIL}.",
+        good.partition("?")[0] + "?signed=" + "9" * 5_000 + ".x",
+        good + "%C3%A9",
+        linked("mute", NOTICE.id, key=bytes(32)),
+        linked("mute", NOTICE.id, until=round(NOW * 1000)),
+        linked("lift", "1"),
+    ]
+    for url in bad:
+        for answer in (desk.edge.get(url), desk.edge.client.post(url, data=FORM)):
+            assert answer.status_code == 403, url
+            assert answer.headers["content-type"].startswith("text/html")
+            assert "this link does not hold" in answer.text
+            assert "feature" not in answer.text
+    assert desk.acts() == []
+    desk.edge.clock.now = UNTIL / 1000 - 1
+    assert desk.edge.get(good).status_code == 200
+    desk.edge.clock.now = UNTIL / 1000
+    assert desk.edge.get(good).status_code == 403
+
+
+def test_another_sites_page_cannot_confirm(desk: Desk) -> None:
+    url = linked("mute", NOTICE.id)
+    for site in ("cross-site", "same-site"):
+        assert desk.edge.client.post(url, data=FORM, headers={"Sec-Fetch-Site": site}).status_code == 403
+    assert desk.edge.client.post(url, json=FORM).status_code == 415
+    assert desk.edge.client.post(url, data=FORM | {"reason": "x" * BODY_BYTES}).status_code == 413
+    assert desk.acts() == []
+
+
+@pytest.mark.parametrize(
+    ("fields", "said"),
+    [({"author": ""}, "no author"), ({"reason": " "}, "no reason"), ({"hours": "9000"}, "not one of those offered"),
+     ({"reason": "w" * 600}, "a reason has at most")],
+)  # fmt: skip
+def test_a_form_that_is_wrong_comes_back_as_it_was_filled_in(desk: Desk, fields: dict[str, str], said: str) -> None:
+    filled = {"author": '"><script>', "reason": "why", "hours": "24"} | fields
+    answer = desk.edge.client.post(linked("mute", NOTICE.id), data=filled)
+    assert answer.status_code == 400
+    assert said in Page(answer.text).text
+    assert "<script" not in answer.text
+    assert "form-action 'self'" in answer.headers["content-security-policy"]
+    assert desk.acts() == []
+
+
+def test_for_how_long_is_chosen(desk: Desk) -> None:
+    assert desk.edge.client.post(linked("mute", NOTICE.id), data=FORM | {"hours": "168"}).status_code == 200
+    assert desk.acts()[0]["until"] == "2026-11-30T10:01:00Z"
+
+
+def test_a_link_to_hostile_names_shows_text(desk: Desk) -> None:
+    url = linked("mute", action(2, model=HOSTILE, alerts=("c",)).id)
+    for answer in (desk.edge.get(url), desk.edge.client.post(url, data=FORM | {"author": HOSTILE})):
+        assert answer.status_code == 200
+        assert "<script" not in answer.text
+        assert "\x1b" not in answer.text
+    assert desk.acts()[0]["model"] == HOSTILE
+
+
+def test_a_link_to_what_is_not_stored_any_more_says_so(desk: Desk) -> None:
+    url = linked("mute", "ntf_gone")
+    for answer in (desk.edge.get(url), desk.edge.client.post(url, data=FORM)):
+        assert answer.status_code == 404
+        assert "no alert that fired has the id" in answer.text
+
+
+def test_without_a_key_no_link_holds(edge: Edge) -> None:
+    assert edge.get(linked("mute", NOTICE.id)).status_code == 403

@@ -14,7 +14,6 @@ from driftd.core.spec import DAY
 
 LinkVerb = Literal["mute", "false", "acknowledge"]
 LINK_VERBS: Final[tuple[LinkVerb, ...]] = ("mute", "false", "acknowledge")
-KEY_BYTES: Final = 32
 LIFE_DAYS: Final = 7
 
 
@@ -34,13 +33,13 @@ def signature(key: bytes, verb: str, id_: str, until: int) -> str:
 
 
 def query(key: bytes, verb: LinkVerb, id_: str, until: int) -> str:
-    """What follows `/act/VERB/ID?`."""
-    return f"until={until}&signature={signature(key, verb, id_, until)}"
+    """What follows `/act/VERB/ID?`: without `&`, which some receivers would escape."""
+    return f"signed={until}.{signature(key, verb, id_, until)}"
 
 
 def holds(key: bytes, verb: str, id_: str, until: str, signed: str, now: int) -> bool:
     """Whether it was signed here and has not expired. `until` and `signed` as the request has them."""
-    if not (until.isascii() and until.isdigit() and len(until) <= 15):
+    if not (until.isascii() and until.isdigit() and len(until) <= 15 and str(int(until)) == until):
         return False
     right = signature(key, verb, id_, int(until))
     return hmac.compare_digest(right.encode(), signed.encode("utf-8", "backslashreplace")) and now < int(until)

@@ -70,11 +70,20 @@ Duration = Callable[[str], float]
 
 
 @dataclass(frozen=True, slots=True)
+class Links:
+    """By which key links are signed, and who does what they let somebody do."""
+
+    key: bytes
+    verbs: Verbs
+
+
+@dataclass(frozen=True, slots=True)
 class Acting:
     """What lets a person do something here. `duration_s`: seconds of `1h30m`."""
 
     verbs: Verbs
     duration_s: Duration
+    links: Links | None = None
 
 
 def refuse_other_sites(request: Request) -> None:

@@ -55,6 +55,11 @@ def _get(
 
 _BAD_QUERY: Final = {400: "A query parameter is not known, or its value is not allowed."}
 
+_LINKED: Final = (
+    _text("verb", "path", "mute, false or acknowledge."),
+    _text("id", "path", "The notification."),
+    _text("signed", "query", "When it expires, and the signature."),
+)
 PATHS: Final[Document] = {
     "/": _get("The states of all models, as a page", "A page.", tag="Pages", media="text/html"),
     "/metrics": _get(
@@ -153,6 +158,31 @@ PATHS: Final[Document] = {
                 "413": _answer("The body is too long.", "application/json", "Error"),
                 "415": _answer("The body is not JSON.", "application/json", "Error"),
                 "503": _answer("It could not be stored.", "application/json", "Error"),
+            },
+        },
+    },
+    "/act/{verb}/{id}": {
+        **_get(
+            "The page behind a signed link in a message",
+            "What will happen, and a form that does it; nothing happens yet.",
+            *_LINKED,
+            tag="Pages",
+            media="text/html",
+        ),
+        "post": {
+            "tags": ["Pages"],
+            "summary": "Do it: what the form of that page sends",
+            "parameters": list(_LINKED),
+            "requestBody": {
+                "required": True,
+                "content": {
+                    "application/x-www-form-urlencoded": {"schema": {"$ref": "#/components/schemas/Confirmation"}}
+                },
+            },
+            "responses": {
+                "200": _answer("It is done: a page.", "text/html", None),
+                "400": _answer("A field is at fault: the form again.", "text/html", None),
+                "403": _answer("The link was changed or has expired.", "text/html", None),
             },
         },
     },
@@ -333,6 +363,11 @@ SCHEMAS: Final[Document] = {
     "Transitions": _object(transitions=_array(_TRANSITION), acts={"type": "object", "additionalProperties": _ACTS_ON}),
     "Act": _ACT,
     "NewAct": _NEW_ACT,
+    "Confirmation": {
+        "type": "object",
+        "properties": {"author": _STRING, "reason": _STRING, "hours": _STRING},
+        "required": ["author"],
+    },
     "Acts": _object(acts=_array(_ACT)),
     "Explanation": _object(transition=_TRANSITION, acts=_ACTS_ON, explain={"type": "object"}),
 }

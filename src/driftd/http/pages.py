@@ -8,7 +8,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
@@ -44,9 +44,17 @@ STYLE_HASH: Final = "sha256-" + base64.b64encode(hashlib.sha256(_STYLE.encode())
 """The one style that the pages may have (Content-Security-Policy)."""
 
 
-def _page(template: str, **values: object) -> Response:
-    return HTMLResponse(
-        _ENVIRONMENT.get_template(template).render(style=Markup(_STYLE), version=driftd.__version__, **values)  # noqa: S704 - our own file
+def page(template: str, *, status: int = 200, headers: Mapping[str, str] | None = None, **values: object) -> Response:
+    style = Markup(_STYLE)  # noqa: S704 - our own file
+    text = _ENVIRONMENT.get_template(template).render(style=style, version=driftd.__version__, **values)
+    return HTMLResponse(text, status, headers)
+
+
+def policy(*, form_action: str = "'none'") -> str:
+    """The Content-Security-Policy of an answer: it loads nothing and is framed by nobody."""
+    return (
+        f"default-src 'none'; style-src '{STYLE_HASH}'; base-uri 'none'; "
+        f"form-action {form_action}; frame-ancestors 'none'"
     )
 
 
@@ -116,7 +124,7 @@ class Pages:
             key=lambda row: (WORST_FIRST.index(row["state"]), not row["critical"], row["model"]),
         )
         counts = {state: sum(row["state"] == state for row in rows) for state in WORST_FIRST}
-        return _page(
+        return page(
             "landing.html",
             unready=unready(runtime, self._clock(), self._started),
             counts=counts,
@@ -136,4 +144,4 @@ class Pages:
         )
 
     def docs(self, _: Request) -> Response:
-        return _page("docs.html", document=openapi.document(), outline=openapi.outline)
+        return page("docs.html", document=openapi.document(), outline=openapi.outline)

@@ -20,10 +20,11 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from driftd.http.act_pages import ActPages
 from driftd.http.acts import ActApi, Acting
 from driftd.http.answers import error_response
 from driftd.http.api import Api, Opener
-from driftd.http.pages import STYLE_HASH, Pages
+from driftd.http.pages import Pages, policy
 from driftd.http.published import Published
 
 DEFAULT_LISTEN: Final = "127.0.0.1:9464"
@@ -34,8 +35,7 @@ STOP_TIMEOUT_S: Final = 3
 HEADERS: Final = {
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "DENY",
-    "Content-Security-Policy": f"default-src 'none'; style-src '{STYLE_HASH}'; base-uri 'none'; "
-    "form-action 'none'; frame-ancestors 'none'",
+    "Content-Security-Policy": policy(),
     "Cross-Origin-Resource-Policy": "same-origin",
     "Referrer-Policy": "no-referrer",
     "Cache-Control": "no-store",
@@ -43,7 +43,7 @@ HEADERS: Final = {
 
 
 class _Headers:
-    """Sets HEADERS on every answer, the errors included."""
+    """Sets HEADERS on every answer, the errors included; what an answer has of them is its own (a form's policy)."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -51,7 +51,8 @@ class _Headers:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         async def with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
-                MutableHeaders(scope=message).update(HEADERS)
+                headers = MutableHeaders(scope=message)
+                headers.update({name: value for name, value in HEADERS.items() if name not in headers})
             await send(message)
 
         await self._app(scope, receive, with_headers)
@@ -81,7 +82,12 @@ def application(
     """The whole HTTP edge as an ASGI application."""
     pages, api = Pages(published, clock), Api(published, transitions, clock, reload)
     app = Starlette(
-        routes=[*pages.routes(), *ActApi(acting).routes(), *api.routes()],
+        routes=[
+            *pages.routes(),
+            *ActPages(None if acting is None else acting.links, clock).routes(),
+            *ActApi(acting).routes(),
+            *api.routes(),
+        ],
         exception_handlers={HTTPException: _refused, Exception: _failed},
     )
     app.router.redirect_slashes = False  # a redirect would repeat the Host header of the request
