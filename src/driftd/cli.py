@@ -51,7 +51,11 @@ outbox_app = _group(
 )
 receivers_app = _group("Try receivers out.", "driftd receivers test ops")
 routes_app = _group("See who would hear of what.", "driftd routes test --model churn")
+demo_app = typer.Typer(
+    invoke_without_command=True, epilog=examples("driftd demo", "driftd demo --for 90s --serve", "driftd demo traffic")
+)
 app.add_typer(reference_app, name="reference")
+app.add_typer(demo_app, name="demo")
 app.add_typer(outbox_app, name="outbox")
 app.add_typer(receivers_app, name="receivers")
 app.add_typer(routes_app, name="routes")
@@ -95,6 +99,13 @@ def _instant_ms(text: str | None) -> int | None:
     return round((instant if instant.tzinfo else instant.replace(tzinfo=UTC)).timestamp() * 1000)
 
 
+def _pair(text: str) -> tuple[str, str]:
+    name, equals, value = text.partition("=")
+    if not (name and equals):
+        raise UserError(f"{text!r} is no setting", "write security.protocol=SSL")
+    return name, value
+
+
 def _version(value: bool) -> None:  # noqa: FBT001 - typer calls it
     if value:
         print(f"driftd {driftd.__version__}")
@@ -124,8 +135,9 @@ def run(
     raise typer.Exit(command.main(config, state))
 
 
-@app.command(epilog=examples("driftd demo", "driftd demo --for 90s --serve"))
+@demo_app.callback()
 def demo(
+    context: typer.Context,
     *,
     for_: Annotated[
         str | None, typer.Option("--for", metavar="TIME", help="Give up after this long, such as 90s.")
@@ -134,10 +146,45 @@ def demo(
     plain: Annotated[bool, typer.Option("--plain", help="Print lines, not a live view.")] = False,
 ) -> None:
     """Watch driftd find a drift: a broker, a real model's traffic, the daemon and a receiver, in about a minute."""
+    if context.invoked_subcommand:
+        if for_ is not None or serve or plain:
+            raise UserError("options of driftd demo do not go with traffic", "give traffic's own after its name")
+        return
     for_s = _duration_s(for_)
     from driftd.demo import command  # noqa: PLC0415
 
     raise typer.Exit(command.main(for_s, serve, plain))
+
+
+@demo_app.command(
+    "traffic",
+    epilog=examples(
+        "driftd demo traffic --bootstrap localhost:9092",
+        "driftd demo traffic --bootstrap kafka:9092 --rate 50 --calm 1h --drift 10m",
+    ),
+)
+def demo_traffic(
+    *,
+    bootstrap: Annotated[str, typer.Option(metavar="HOST:PORT", help="The brokers, several with commas between.")],
+    topic: Annotated[str, typer.Option(metavar="NAME", help="Where to; made if it is not there.")] = "predictions",
+    partitions: Annotated[int, typer.Option(min=1, help="Of the topic, if it has to be made.")] = 4,
+    rate: Annotated[float, typer.Option(min=0.1, max=2000, help="Events a second, of each of the two models.")] = 20.0,
+    calm: Annotated[str, typer.Option(metavar="TIME", help="How long all is well, at first and each time.")] = "20m",
+    drift: Annotated[str, typer.Option(metavar="TIME", help="How long one of them drifts then.")] = "20m",
+    for_: Annotated[
+        str | None, typer.Option("--for", metavar="TIME", help="End after this long; else on Ctrl-C.")
+    ] = None,
+    client: Annotated[
+        list[str] | None, typer.Option(metavar="NAME=VALUE", help="A setting of librdkafka, such as its security.")
+    ] = None,
+) -> None:
+    """Send the demo's traffic to a broker of yours, at the pace of the wall: calm, then drifting, by turns."""
+    times = _duration_s(calm) or 0.0, _duration_s(drift) or 0.0
+    pairs = dict(_pair(one) for one in client or ())
+    for_s = _duration_s(for_)
+    from driftd.demo import live  # noqa: PLC0415
+
+    raise typer.Exit(live.main(live.Wanted(bootstrap, topic, partitions, rate, *times, for_s, pairs)))
 
 
 @app.command(epilog=examples("driftd check --config driftd.yaml", "driftd check --connect"))

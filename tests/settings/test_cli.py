@@ -19,6 +19,7 @@ COMMANDS = [
     [],
     ["run"],
     ["demo"],
+    ["demo", "traffic"],
     ["check"],
     ["replay"],
     ["sniff"],
@@ -168,6 +169,7 @@ class TestCalls:
             ("outbox replay --all", "replay", (Path("driftd.yaml"), None, True)),
             ("receivers test ops", "test", (Path("driftd.yaml"), "ops")),
             ("demo --for 1m30s", "main", (90.0, False, False)),
+            ("demo --plain", "main", (None, False, True)),
             ("reference show r.json --signal a", "show", (Path("r.json"), "a")),
             (
                 "reference build --model m --categorical a,b --ignore id --time ts -o r.json x.csv y.csv",
