@@ -71,7 +71,7 @@ def test_it_makes_its_topic_and_sends_both_models_now_by_turns_calm_and_drifting
 
 def test_it_goes_on_in_a_topic_that_is_there_until_sigterm(real_kafka: Kafka, topic: Topics):
     name = topic(partitions=2)
-    command = [PROGRAM, "demo", "traffic", "--bootstrap", real_kafka.bootstrap_servers, "--topic", name]
+    command = [str(PROGRAM), "demo", "traffic", "--bootstrap", real_kafka.bootstrap_servers, "--topic", name]
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
         try:
             wait_for("events of both models", lambda: len(read(real_kafka.bootstrap_servers, name)) > 20)
@@ -139,5 +139,5 @@ def test_only_the_drifting_model_has_two_worlds():
     loans, steady = (Live(Serving(name, plan)) for name in (DRIFTING, STEADY))
     raised = [json.loads(loans.event(1, drifted=True))["features"]["salary"] for _ in range(500)]
     assert max(raised) > 150_000
-    for live, drifted in ((loans, False), (steady, True), (steady, False)):
-        assert max(json.loads(live.event(1, drifted=drifted))["features"]["salary"] for _ in range(500)) <= 150_000
+    for one, drifted in ((loans, False), (steady, True), (steady, False)):
+        assert max(json.loads(one.event(1, drifted=drifted))["features"]["salary"] for _ in range(500)) <= 150_000
