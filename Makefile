@@ -11,10 +11,10 @@ find_python = for python in python3.13 python3.12 python3.11 python3; do \
 PYTHON ?= $(shell $(find_python))
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test lint bench fleet grafana kafka lock clean
+.PHONY: help install demo test lint bench fleet grafana kafka prometheusrule lock clean
 
 help: ## show this list
-	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "make %-8s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "make %-14s %s\n", $$1, $$2}'
 
 install: $(INSTALLED) ## build .venv from requirements.lock, with driftd in it
 
@@ -48,6 +48,9 @@ grafana: install ## write the dashboards of Grafana anew from their code
 
 kafka: install ## run a real Kafka broker on loopback until Ctrl-C
 	$(BIN)/python -m tests.broker
+
+prometheusrule: install ## write Kubernetes' PrometheusRule anew from config/prometheus/rules.yml
+	$(BIN)/python -m tests.deploy.prometheusrule
 
 lock: ## pin the newest versions of all dependencies in requirements.lock
 	test -x $(LOCKER)/bin/uv || { $(PYTHON) -m venv $(LOCKER) && $(LOCKER)/bin/python -m pip install --quiet uv; }

@@ -67,3 +67,21 @@ def prometheus() -> Path:
     """Prometheus itself, from the same package."""
     found = _installed("prometheus", "prometheus")
     return found if isinstance(found, Path) else lacks(found)
+
+
+def amtool() -> Path:
+    """Alertmanager's own checker, from its package."""
+    found = _installed("amtool", "prometheus-alertmanager")
+    return found if isinstance(found, Path) else lacks(found)
+
+
+def setpriv() -> Path:
+    """Runs a program as another user, with the rights that are named."""
+    found = _installed("setpriv", "util-linux")
+    return found if isinstance(found, Path) else lacks(found)
+
+
+def systemd_analyze() -> Path:
+    """Systemd's own checker of units."""
+    found = _installed("systemd-analyze", "systemd")
+    return found if isinstance(found, Path) else lacks(found)
