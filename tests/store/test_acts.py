@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from driftd.core.act import LONGEST_MUTE, Act, Standing, bounded, said_by
@@ -385,6 +385,7 @@ steps = st.lists(
 
 @settings(max_examples=60, deadline=None)
 @given(steps)
+@example([("fires", {"a"}), ("mute", ()), ("fires", {"a", "b"}), ("ends", {"a"})])
 def test_every_receiver_hears_a_story_that_holds(tmp_path_factory: Any, steps: Sequence[tuple[str, Any]]) -> None:
     """At the end of all mutes a receiver believes to fire what fires, and heard no end without a beginning."""
     night = Night(tmp_path_factory.mktemp("night"))

@@ -72,6 +72,7 @@ class Withheld:
             # It says how they stand now: what was withheld of them is news no more.
             same = [row for row in self._waiting() if row.type == FIRING and row.receiver in receivers]
             self._mark([row for row in same if row.alerts() <= alerts], "ended")
+            self._drop_lone_ends()
         return receivers
 
     def due(self, now: int) -> bool:
@@ -114,7 +115,8 @@ class Withheld:
         """An end is news to whom the beginning was told, and to whom nothing was withheld."""
         ended = {one.alert for one in named}
         rows = [row for row in self._waiting() if row.type != RESOLVED and ended & row.alerts()]
-        heard, act_of = [], {}
+        heard: list[str] = []
+        act_of: dict[str, int] = {}  # for whom the end waits, and what withheld the beginning
         for receiver in receivers:
             mine = [row for row in rows if row.receiver == receiver and row.type == FIRING]
             untold = {alert for row in mine for alert in row.alerts() if not self._was_told(receiver, alert)}
@@ -122,6 +124,10 @@ class Withheld:
                 act_of[receiver] = self._act_of(mine[-1])
             else:
                 heard.append(receiver)
+                # What waits still names it, beside what fires on: told then, it would seem to fire again.
+                naming = [row for row in mine if row.alerts() - ended]
+                if naming:
+                    act_of[receiver] = self._act_of(naming[-1])
         for row in rows:
             live = [one for one in row.live if one.alert not in ended]
             self._connection.execute(
