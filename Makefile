@@ -55,8 +55,8 @@ prometheusrule: install ## write Kubernetes' PrometheusRule anew from config/pro
 lock: ## pin the newest versions of all dependencies in requirements.lock
 	test -x $(LOCKER)/bin/uv || { $(PYTHON) -m venv $(LOCKER) && $(LOCKER)/bin/python -m pip install --quiet uv; }
 	$(LOCKER)/bin/uv pip compile --quiet --upgrade --universal --python-version 3.11 --fork-strategy fewest \
-		--generate-hashes --no-emit-index-url --no-emit-find-links --custom-compile-command 'make lock' \
-		--extra dev --output-file requirements.lock pyproject.toml
+		--generate-hashes --custom-compile-command 'make lock' --extra dev \
+		--output-file requirements.lock pyproject.toml
 
 clean: ## remove what the other targets made
 	rm -rf $(VENV) .cache .benchmarks .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
