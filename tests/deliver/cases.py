@@ -11,6 +11,7 @@ import subprocess
 import time
 import urllib.error
 import urllib.request
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -39,18 +40,18 @@ SECRETS = (services.TOKEN, services.KEY, "/services/T0/B0/secret", "sig=secret",
 
 
 @dataclass
-class Case:
+class Case(ABC):
     """A receiver's kind. `shown` is what its people have been shown, in order; `firing`, what they think fires."""
 
     name: str
     service: Endpoint
     renderer: Renderer = RENDERER
 
-    def receiver(self, memory: Memory | None = None, name: str = "ops") -> Receiver:
-        raise NotImplementedError
+    @abstractmethod
+    def receiver(self, memory: Memory | None = None, name: str = "ops") -> Receiver: ...
 
-    def shown(self) -> list[str]:
-        raise NotImplementedError
+    @abstractmethod
+    def shown(self) -> list[str]: ...
 
     def faults(self) -> list[str]:
         return getattr(self.service, "faults", [])

@@ -8,6 +8,7 @@ from __future__ import annotations
 import itertools
 import json
 import re
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -21,7 +22,7 @@ TOKEN, CHANNEL, KEY = "xoxb-1-secret", "C0123456789", "k" * 32
 
 
 @dataclass
-class Service(Endpoint):
+class Service(Endpoint, ABC):
     """`script`: what the next requests get instead of a judgement."""
 
     faults: list[str] = field(default_factory=list)
@@ -35,8 +36,8 @@ class Service(Endpoint):
             self.changed.notify_all()
             return answer
 
-    def judge(self, request: Request) -> Answer:
-        raise NotImplementedError
+    @abstractmethod
+    def judge(self, request: Request) -> Answer: ...
 
     def document(self, request: Request) -> Any:
         try:
