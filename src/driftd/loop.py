@@ -22,7 +22,7 @@ from driftd.core.clock import NEVER
 from driftd.core.engine import Engine
 from driftd.core.event import Block, Discovered, PartitionId, Tick
 from driftd.core.fault import UserError
-from driftd.core.monitor import Outcome
+from driftd.core.outcome import Outcome
 from driftd.core.pane import compiled
 from driftd.core.profile import profile
 from driftd.core.view import ReceiverView, Runtime

@@ -7,7 +7,7 @@ import numpy as np
 from driftd.core.baseline import GivenReference
 from driftd.core.engine import Engine, Stimulus
 from driftd.core.event import Block, Column, Columns, Discovered, Kind, PartitionId
-from driftd.core.monitor import Outcome
+from driftd.core.outcome import Outcome
 from driftd.core.profile import profile
 from driftd.core.spec import MINUTE, SECOND, Learn, Limits, Model, ReferenceFiles, Spec, Window
 from tests.core.simulate import reference_of

@@ -16,7 +16,7 @@ from driftd.core.action import Action
 from driftd.core.clock import NEVER
 from driftd.core.engine import Engine, Stimulus
 from driftd.core.event import Block, Discovered, Kind, PartitionId, Tick
-from driftd.core.monitor import Outcome
+from driftd.core.outcome import Outcome
 from driftd.core.profile import Profile, profile
 from driftd.core.spec import MINUTE, SECOND
 from tests.core.simulate import Key, Log, block_of, cut

@@ -8,7 +8,7 @@ import pytest
 
 from driftd.core.engine import Engine, Stimulus
 from driftd.core.event import Block, Discovered, Tick
-from driftd.core.monitor import Outcome
+from driftd.core.outcome import Outcome
 from driftd.core.pane import Pane
 from driftd.core.profile import Profile
 from driftd.core.spec import MINUTE, SECOND, Learn, Limits, Spec

@@ -15,7 +15,7 @@ import pytest
 from driftd.commands.replay import Replay
 from driftd.core.action import Action
 from driftd.core.event import Kind, PartitionId
-from driftd.core.monitor import ClosedPane, Outcome
+from driftd.core.outcome import ClosedPane, Outcome
 from driftd.kafka.block import Cutter, RecordRun
 from driftd.settings.load import load
 from driftd.settings.schema import Settings

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 from driftd.core.action import rfc3339
-from driftd.core.monitor import ClosedPane
+from driftd.core.outcome import ClosedPane
 from tests.e2e.daemon import Daemon, driftd, event, produce, settings, wait_for
 from tests.kafka_fixture import Kafka, Topics
 

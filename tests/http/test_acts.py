@@ -13,7 +13,7 @@ import httpx
 import pytest
 
 from driftd.core import link
-from driftd.http import openapi
+from driftd.http import schemas
 from driftd.http.acts import BODY_BYTES, Acting, Links
 from driftd.http.server import HEADERS
 from driftd.settings.load import load
@@ -51,7 +51,7 @@ class Desk:
         answer = self.edge.get(path)
         assert answer.status_code == 200
         found = strict(answer.content)
-        conforms(found, openapi.SCHEMAS["Acts"])
+        conforms(found, schemas.SCHEMAS["Acts"])
         acts: list[dict[str, Any]] = found["acts"]
         return acts
 
@@ -72,7 +72,7 @@ def test_an_act_is_stored_and_given_back(desk: Desk) -> None:
     answer = desk.post("mute", model="churn", rule="drift", signals=["age", "plan"], **{"for": "90m"})
     assert answer.status_code == 201
     made = strict(answer.content)
-    conforms(made, openapi.SCHEMAS["Act"])
+    conforms(made, schemas.SCHEMAS["Act"])
     assert made == {
         "number": 1, "at": "2026-11-23T10:01:00Z", "verb": "mute", "author": "ada", "reason": "why", "model": "churn",
         "rule": "drift", "signals": ["age", "plan"], "alerts": [], "until": "2026-11-23T11:31:00Z", "lifts": None,

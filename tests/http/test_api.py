@@ -13,7 +13,7 @@ from driftd.core.action import Action
 from driftd.core.event import KINDS
 from driftd.core.spec import SEVERITIES
 from driftd.core.view import ModelView, SeriesView, SignalState, View
-from driftd.http import openapi
+from driftd.http import openapi, schemas
 from driftd.http.documents import encode, time_of
 from driftd.http.server import application
 from tests.http.example import END, FIRING, HOSTILE, MODEL, SERIES, UNJUDGED, UNKNOWN, VIEW, named
@@ -83,7 +83,7 @@ def strict(raw: bytes) -> Any:
 def conforms(value: object, schema: dict[str, Any], where: str = "$") -> None:
     """Whether the value is what the schema says: the part of JSON Schema that openapi.py uses."""
     if "$ref" in schema:
-        conforms(value, openapi.SCHEMAS[schema["$ref"].rpartition("/")[2]], where)
+        conforms(value, schemas.SCHEMAS[schema["$ref"].rpartition("/")[2]], where)
         return
     if "const" in schema:
         assert value == schema["const"], where
@@ -151,8 +151,8 @@ def test_openapi_itself_is_served(edge):
     assert document["openapi"] == "3.1.0"
     for reference in re.findall(r'"\$ref": "#/components/schemas/(\w+)"', json.dumps(document)):
         assert reference in document["components"]["schemas"]
-    assert openapi._SERIES["properties"]["kind"]["enum"] == list(KINDS)
-    assert openapi._SEVERITY["enum"] == [*SEVERITIES, None]
+    assert schemas._SERIES["properties"]["kind"]["enum"] == list(KINDS)
+    assert schemas._SEVERITY["enum"] == [*SEVERITIES, None]
 
 
 # Models.

@@ -15,7 +15,7 @@ from typing import Any, Literal
 from driftd.core.action import rfc3339
 from driftd.core.event import KINDS
 from driftd.core.fault import UserError, printable
-from driftd.core.monitor import ClosedPane
+from driftd.core.outcome import ClosedPane
 from driftd.http.documents import noted
 from driftd.kafka.mapping import kinds_of
 from driftd.settings.load import load

@@ -18,7 +18,7 @@ from driftd.core.action import Action, rfc3339
 from driftd.core.engine import Engine
 from driftd.core.event import KINDS, Discovered, Kind, PartitionId
 from driftd.core.fault import UserError, printable
-from driftd.core.monitor import Outcome
+from driftd.core.outcome import Outcome
 from driftd.core.profile import profile
 from driftd.files.events import EventOptions, open_events
 from driftd.kafka.block import Cutter, RecordRun

@@ -13,7 +13,8 @@ from typing import Final, cast
 from driftd.core.baseline import GivenReference
 from driftd.core.clock import NEVER, Clock
 from driftd.core.event import KINDS, Discovered, Kind, PartitionId, Tick
-from driftd.core.monitor import Monitor, Outcome
+from driftd.core.monitor import Monitor
+from driftd.core.outcome import Outcome
 from driftd.core.profile import Part, Plan, Profile
 from driftd.core.record import SEPARATOR, changes_of, restore_monitor
 from driftd.core.spec import SignalType, Spec

@@ -7,20 +7,20 @@ pace: what is remembered of one kind is never asked about another, or the pace w
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 
 from driftd.core.action import Action, rfc3339
-from driftd.core.baseline import Baselines, GivenReference, LearnedReference
+from driftd.core.baseline import Baselines, GivenReference
 from driftd.core.clock import NEVER, Clock, Progress
 from driftd.core.event import KINDS, Columns, Kind, PartitionId
 from driftd.core.finding import Finding
 from driftd.core.grid import Grid
 from driftd.core.notify import notification, retrain_request
 from driftd.core.openpane import Contribution, Cover, OpenPane
+from driftd.core.outcome import ClosedPane, Outcome
 from driftd.core.pane import Pane
 from driftd.core.profile import Part, Plan, Profile, Seen
 from driftd.core.retrain import Retraining
@@ -32,41 +32,6 @@ DEPLOYED = 3
 """Versions that a notification names."""
 THINNED = 16
 """Over the learning memory one event in so many is kept, chosen by the hash of its offset."""
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class ClosedPane:
-    """A pane that closed: it never changes again. `cover`: the offsets of its events by partition, `[low, high)`."""
-
-    model: str
-    version: str
-    kind: Kind
-    start: int
-    end: int
-    pane: Pane
-    cover: Cover
-
-    def body(self) -> bytes:
-        """The pane and what it covers, for the store: a function of the content alone."""
-        pane = self.pane.pack()
-        return len(pane).to_bytes(4, "little") + pane + json.dumps(self.cover, sort_keys=True).encode()
-
-    @staticmethod
-    def read(body: bytes) -> tuple[Pane, Cover]:
-        """The reverse of `body`."""
-        size = int.from_bytes(body[:4], "little")
-        cover = json.loads(body[4 + size :])
-        return Pane.unpack(body[4 : 4 + size]), {p: (low, high) for p, (low, high) in cover.items()}
-
-
-@dataclass(slots=True)
-class Outcome:
-    """What came out of one stimulus, in order."""
-
-    panes: list[ClosedPane] = field(default_factory=list)
-    actions: list[Action] = field(default_factory=list)
-    grids: list[tuple[str, Kind, Grid]] = field(default_factory=list)
-    references: list[LearnedReference] = field(default_factory=list)
 
 
 @dataclass(slots=True)
