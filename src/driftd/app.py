@@ -177,7 +177,7 @@ class Daemon:
                     self.settings = settings
                     return outlet.replace(fittings)
 
-                change = loop.between_commits(take_over)
+                change = loop.errands.ask(take_over)
             except UserError as fault:
                 loop.reloads.refused()
                 _log.error("reload_refused", reason=str(fault))

@@ -7,13 +7,10 @@ kill at any instant repeats work and nothing else. A full outbox or a partition 
 from __future__ import annotations
 
 import gc
-import queue
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import Future
 from dataclasses import dataclass, field, replace
-from typing import TypeVar
 
 import structlog
 
@@ -26,6 +23,7 @@ from driftd.core.outcome import Outcome
 from driftd.core.pane import compiled
 from driftd.core.profile import profile
 from driftd.core.view import ReceiverView, Runtime
+from driftd.errands import Errands, Reloads
 from driftd.http.published import Published
 from driftd.kafka.block import RecordRun
 from driftd.kafka.dead_letters import DeadLetters, PoisonGuard
@@ -36,8 +34,6 @@ from driftd.store.store import Store
 
 _log = structlog.get_logger(__name__)
 
-T = TypeVar("T")
-ERRAND_S = 60.0
 COMMIT_BOUNDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
 WITHHOLD_ON_S = 600.0
 """So long at most is what a mute withheld kept for the rest of a backlog."""
@@ -65,21 +61,6 @@ class Pace:
     notify_max_age: int
     keep_panes: int
     max_skew: int
-
-
-@dataclass(slots=True)
-class Reloads:
-    """How reading the settings anew went. Written by whoever reloads."""
-
-    ok: bool = True
-    failed: int = 0
-    at: float | None = None
-
-    def refused(self) -> None:
-        self.ok, self.failed = False, self.failed + 1
-
-    def done(self, at: float) -> None:
-        self.ok, self.at = True, at
 
 
 class Loop:
@@ -110,14 +91,13 @@ class Loop:
         self.clock, self.opening, self.guard = clock, opening, guard
         self.pending = Pending()
         self.paused: frozenset[PartitionId] = frozenset()
-        self.runtime = Runtime()
         self.commits: list[int] = [0] * (len(COMMIT_BOUNDS) + 1)
         self.commit_seconds = 0.0
         self.blocks = self.ticks = self.bytes_read = 0
         self.last_commit: float | None = None
         self.reloads = Reloads(at=clock())
         self.owing_since: float | None = None
-        self._errands: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
+        self.errands = Errands()
 
     def run(self, stop: threading.Event) -> None:
         """Until `stop` is set. Raises UserError where going on would be wrong (mostly poison, a fatal broker error)."""
@@ -130,8 +110,7 @@ class Loop:
             while not stop.is_set():
                 for read in self.source.poll(POLL_S):
                     self._take(read)
-                while not self._errands.empty():
-                    self._errands.get()()
+                self.errands.run()
                 now = time.monotonic()
                 if now >= next_commit or self.pending.actions or self.pending.records >= RECORDS_A_COMMIT:
                     self.commit()
@@ -188,26 +167,6 @@ class Loop:
             self.decoder.learn_types(model, kind, types)
 
     # -- other settings ----------------------------------------------------------------------------------------------
-
-    def between_commits(self, errand: Callable[[], T]) -> T:
-        """Have the loop's thread do this at its next turn; what came of it. For other threads."""
-        answer: Future[T] = Future()
-
-        def run() -> None:
-            if not answer.set_running_or_notify_cancel():
-                return
-            try:
-                answer.set_result(errand())
-            except BaseException as fault:  # noqa: BLE001 - it is raised where it was asked for
-                answer.set_exception(fault)
-
-        self._errands.put(run)
-        try:
-            return answer.result(ERRAND_S)
-        except TimeoutError:
-            if not answer.cancel():  # it has begun
-                return answer.result()
-            raise UserError(f"the loop has not turned for {ERRAND_S:.0f} s", "look at /livez", exit_code=1) from None
 
     def adopt(self, engine: Engine, pace: Pace, digest: str) -> None:
         """Go on with another engine, in the loop's thread: of what was read so far it knows what the store knows.
