@@ -9,8 +9,8 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterable
-from contextlib import closing
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -125,6 +125,12 @@ class Daemon:
             return None
         return answer.json() if answer.headers["content-type"].startswith("application/json") else answer.text
 
+    def metric(self, name: str) -> float:
+        """The sum of its series; 0 while nobody answers."""
+        found = self.get("/metrics") or ""
+        series = (line for line in found.splitlines() if line.startswith((name + "{", name + " ")))
+        return sum(float(line.rpartition(" ")[2]) for line in series)
+
     def check_alive(self) -> None:
         assert self.process is not None
         if self.process.poll() is not None:
@@ -155,6 +161,18 @@ class Daemon:
         with closing(sqlite3.connect(f"file:{self.state / FILE}?mode=ro", uri=True)) as connection:
             select = 'SELECT version, kind, start, "end", body FROM pane WHERE model = ? ORDER BY 1, 2, 3'
             return list(connection.execute(select, (model,)))
+
+
+@contextmanager
+def running(daemon: Daemon) -> Iterator[Daemon]:
+    """Started; stopped at the end, unless it has ended by itself."""
+    daemon.start()
+    try:
+        yield daemon
+    finally:
+        assert daemon.process is not None
+        if daemon.process.poll() is None:
+            daemon.stop()
 
 
 def settings(

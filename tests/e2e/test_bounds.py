@@ -6,7 +6,6 @@ import json
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -17,7 +16,7 @@ from confluent_kafka import Consumer, TopicPartition
 from confluent_kafka.admin import AdminClient
 
 from driftd.store.reader import Reader
-from tests.e2e.daemon import Daemon, driftd, event, produce, settings, wait_for
+from tests.e2e.daemon import Daemon, driftd, event, produce, running, settings, wait_for
 from tests.kafka_fixture import Kafka
 
 START = 1_700_000_000_000
@@ -90,17 +89,6 @@ def daemon_of(bootstrap: str, directory: Path, topic: str, **sections: Mapping[s
     for name, section in sections.items():
         made[name] = {**made.get(name, {}), **section}
     return Daemon(directory, made)
-
-
-@contextmanager
-def running(daemon: Daemon) -> Iterator[Daemon]:
-    daemon.start()
-    try:
-        yield daemon
-    finally:
-        assert daemon.process is not None
-        if daemon.process.poll() is None:
-            daemon.stop()
 
 
 def sums(daemon: Daemon) -> Counter[str]:

@@ -59,27 +59,23 @@ class Running:
         wait_for("all events to be counted", lambda: self.counted() >= self.sent)
 
     def counted(self) -> float:
-        return sum(self.metric(name) for name in ("driftd_events_total", "driftd_ignored_events_total"))
-
-    def metric(self, name: str) -> float:
-        found = self.daemon.get("/metrics") or ""
-        return sum(
-            float(line.rpartition(" ")[2]) for line in found.splitlines() if line.startswith((name + "{", name + " "))
-        )
+        return sum(self.daemon.metric(name) for name in ("driftd_events_total", "driftd_ignored_events_total"))
 
     def change(self, **more: Any) -> None:
         self.daemon.settings.update(more)
         self.daemon.config.write_text(json.dumps(self.daemon.settings))
 
     def hang_up(self) -> None:
-        before = self.metric("driftd_config_last_reload_success_timestamp_seconds")
+        before = self.daemon.metric("driftd_config_last_reload_success_timestamp_seconds")
         assert self.daemon.process is not None
         self.daemon.process.send_signal(signal.SIGHUP)
-        wait_for("the reload", lambda: self.metric("driftd_config_last_reload_success_timestamp_seconds") > before)
+        wait_for(
+            "the reload", lambda: self.daemon.metric("driftd_config_last_reload_success_timestamp_seconds") > before
+        )
 
     def turned_after(self, turn: float) -> None:
         """Until what is shown is of after the reload."""
-        wait_for("two turns", lambda: self.metric("driftd_heartbeat_timestamp_seconds") > turn + 2)
+        wait_for("two turns", lambda: self.daemon.metric("driftd_heartbeat_timestamp_seconds") > turn + 2)
 
     def post(self, **headers: str) -> httpx.Response:
         return httpx.post(f"{self.daemon.url()}/-/reload", headers=headers, timeout=60)
@@ -126,7 +122,7 @@ def test_what_is_changed_holds_from_then_on(running: Running) -> None:
     assert {(FIRING, "m-1", ""), (FIRING, "m-2", "")} == set(running.told(running.second))
     assert running.told(running.first) == []
     # x-1 was watched before and is watched on; x-2 is left out, and known by its name.
-    assert running.metric("driftd_ignored_events_total") == EACH
+    assert running.daemon.metric("driftd_ignored_events_total") == EACH
     listed = driftd("models", "--config", running.daemon.config, "--output", "json")
     assert listed.returncode == 0, listed.stderr
     document = json.loads(listed.stdout)
@@ -164,28 +160,31 @@ def test_what_is_at_fault_changes_nothing(running: Running) -> None:
         answer = running.post()
         assert answer.status_code == 400
         assert said in answer.json()["error"]
-    wait_for("the metric", lambda: running.metric("driftd_config_reloads_failed_total") == 4)
-    assert running.metric("driftd_config_last_reload_successful") == 0
-    assert running.metric("driftd_ready") == 1
+    wait_for("the metric", lambda: running.daemon.metric("driftd_config_reloads_failed_total") == 4)
+    assert running.daemon.metric("driftd_config_last_reload_successful") == 0
+    assert running.daemon.metric("driftd_ready") == 1
     running.change(**good)
     page = running.post(**{"Sec-Fetch-Site": "cross-site"})
     assert page.status_code == 403
     running.feed("m-1")
     assert running.post().status_code == 200
-    wait_for("the metric", lambda: running.metric("driftd_config_last_reload_successful") == 1)
-    assert running.metric("driftd_config_reloads_failed_total") == 4
+    wait_for("the metric", lambda: running.daemon.metric("driftd_config_last_reload_successful") == 1)
+    assert running.daemon.metric("driftd_config_reloads_failed_total") == 4
 
 
 def test_a_reload_that_changes_nothing_is_not_heard(running: Running) -> None:
     """Counts, panes and verdicts go on as if it had not been."""
     for _ in range(4):
         running.feed("m-1", "m-2", shift=0.5)
-        turn, before = running.metric("driftd_heartbeat_timestamp_seconds"), running.daemon.get("/api/v1/models/m-1")
+        turn, before = (
+            running.daemon.metric("driftd_heartbeat_timestamp_seconds"),
+            running.daemon.get("/api/v1/models/m-1"),
+        )
         assert running.post().status_code == 200
         running.turned_after(turn)
         assert running.daemon.get("/api/v1/models/m-1") == before
-    assert running.metric("driftd_events_total") == 8 * EACH
-    assert running.metric("driftd_late_events_total") == 0
+    assert running.daemon.metric("driftd_events_total") == 8 * EACH
+    assert running.daemon.metric("driftd_late_events_total") == 0
     panes = running.daemon.panes("m-1")
     starts = [start for _, _, start, _, _ in panes]
     assert starts == list(range(starts[0], starts[0] + len(starts) * 2 * MINUTE, 2 * MINUTE))

@@ -5,9 +5,8 @@ from __future__ import annotations
 import json
 import socket
 import subprocess
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +25,7 @@ from driftd.store.commit import Commit, PaneRow
 from driftd.store.reader import Reader
 from driftd.store.store import Store
 from tests.broker import ANY_TIME, LocalKafka
-from tests.e2e.daemon import Daemon, Receiver, driftd, event, produce, settings, wait_for
+from tests.e2e.daemon import Daemon, Receiver, driftd, event, produce, running, settings, wait_for
 from tests.kafka_fixture import Kafka
 
 START = 1_700_000_000_000
@@ -61,17 +60,6 @@ def stream(count: int, change: int, partitions: int = 1) -> list[tuple[int, int,
         (i % partitions, START + 1000 * i, event("m", "1", START + 1000 * i, {"x": x[i]}, x[i] / 10))
         for i in range(count)
     ]
-
-
-@contextmanager
-def running(daemon: Daemon) -> Iterator[Daemon]:
-    daemon.start()
-    try:
-        yield daemon
-    finally:
-        assert daemon.process is not None
-        if daemon.process.poll() is None:
-            daemon.stop()
 
 
 def ready(daemon: Daemon) -> bool:
