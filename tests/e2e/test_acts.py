@@ -46,7 +46,7 @@ class Night(Running):
         wait_for(f"{ids} to be told", lambda: list(dict.fromkeys(id_ for id_, _ in self.first.bodies)) == list(ids))
 
     def shows(self, metric: str, value: float) -> None:
-        wait_for(f"{metric} {value}", lambda: self.metric(metric) == value)
+        wait_for(f"{metric} {value}", lambda: self.daemon.metric(metric) == value)
 
     def types(self, *words: str) -> str:
         done = driftd(*words, "--config", self.daemon.config)
@@ -88,7 +88,7 @@ def test_a_night(night: Night) -> None:
 
     link = night.link_in_message(first)
     assert httpx.get(link).status_code == 200
-    assert night.metric("driftd_mutes") == 0
+    assert night.daemon.metric("driftd_mutes") == 0
     assert httpx.post(link, data={"author": "ada", "reason": "a load test", "hours": "12"}).status_code == 200
     night.shows("driftd_mutes", 1)
 
