@@ -148,7 +148,8 @@ def sniff(
         str | None, typer.Option("--brokers", "-b", metavar="HOST:PORT", help="The brokers; no settings are read then.")
     ] = None,
     from_: Annotated[
-        Literal["latest", "earliest"], typer.Option("--from", help="Look at the newest records, or at the oldest.")
+        Literal["latest", "earliest"],
+        typer.Option("--from", help="Look at the newest records, or at the oldest; then the draft begins there, too."),
     ] = "latest",
     records: Annotated[int, typer.Option(min=1, max=100_000, metavar="N", help="At how many records to look.")] = 1_000,
     model: Annotated[str | None, typer.Option(metavar="NAME", help="The one model that all records are of.")] = None,

@@ -137,7 +137,7 @@ def test_turns():
 def test_only_the_drifting_model_has_two_worlds():
     plan = Plan(training=1_000, drift=False)
     loans, steady = (Live(Serving(name, plan)) for name in (DRIFTING, STEADY))
-    raised = [json.loads(loans.event(1, drifted=True))["features"]["salary"] for _ in range(500)]
+    raised = [json.loads(loans.event(1, drifted=True)[0])["features"]["salary"] for _ in range(500)]
     assert max(raised) > 150_000
     for one, drifted in ((loans, False), (steady, True), (steady, False)):
-        assert max(json.loads(one.event(1, drifted=drifted))["features"]["salary"] for _ in range(500)) <= 150_000
+        assert max(json.loads(one.event(1, drifted=drifted)[0])["features"]["salary"] for _ in range(500)) <= 150_000

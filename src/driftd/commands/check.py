@@ -82,7 +82,10 @@ def read_reference(path: Path) -> tuple[str, frozenset[str]]:
 def _found(settings: Settings) -> str:
     rules = {*settings.monitoring.rules, *(rule for model in settings.models.values() for rule in model.rules)}
     counts = ((len(settings.models), "model"), (len(rules), "rule"), (len(settings.receivers), "receiver"))
-    return ", ".join(f"{count} {name}{'s' if count != 1 else ''}" for count, name in counts) + "; nothing is wrong"
+    alone = "" if settings.receivers else " (so nobody is told)"
+    return (
+        ", ".join(f"{count} {name}{'s' if count != 1 else ''}" for count, name in counts) + f"{alone}; nothing is wrong"
+    )
 
 
 def _state_faults(examined: Examined, directory: Path) -> Iterator[Fault]:
@@ -197,4 +200,4 @@ def _broker_faults(examined: Examined, kafka: Kafka) -> Iterator[Fault]:
                 yield examined.fault(key, f"{what} `{pattern}` on the broker", remedy)
     dead = kafka.dead_letters.topic
     if dead is not None and dead not in topics:
-        print(f"note: there is no topic {dead}; create it unless the broker creates topics itself", file=sys.stderr)
+        print(f"note: there is no topic {dead}; `driftd run` makes it if the broker lets it", file=sys.stderr)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import sys
 from collections import Counter
 from pathlib import Path
@@ -29,6 +30,11 @@ from driftd.settings.load import load
 from driftd.settings.schema import Settings
 
 MOST_SHOWN = 40
+STILL_TO_SAY = """\
+# Still to say: where memory lies, and who is told; docs/settings.md has every key.
+# state: {directory: driftd-state}
+# receivers: {chat: {slack: {url_file: slack-url}}}
+"""
 Output = Literal["text", "yaml", "json"]
 
 
@@ -51,7 +57,7 @@ def main(
         _report(sample, found, None, values=values, earliest=earliest)
         (why, remedy), _ = found.problems.most_common(1)[0]
         raise UserError(f"no record of {topic} can be read: {why}", remedy, exit_code=1)
-    drafted = draft(found, topic, client["bootstrap.servers"], model)
+    drafted = draft(found, topic, client["bootstrap.servers"], model, earliest=earliest)
     counted = _tried(drafted, sample)
     if output == "json":
         print(json.dumps(_document(sample, found, drafted, counted, values=values), indent=2))
@@ -59,9 +65,21 @@ def main(
         print(_yaml(sample, drafted, counted), end="")
     else:
         _report(sample, found, drafted, values=values, earliest=earliest)
-        print(f"\ndraft (driftd sniff --output yaml {topic} > driftd.yaml):\n---")
+        again = _command(topic, config, brokers, records, model, earliest=earliest)
+        print(f"\ndraft ({printable(again)}):\n---")
         print(_yaml(sample, drafted, counted), end="")
     return 0
+
+
+def _command(topic: str, config: Path, brokers: str | None, records: int, model: str | None, *, earliest: bool) -> str:
+    """What writes the draft to a file; never to the one that the brokers are read from, which the shell would empty."""
+    options = ["--brokers", brokers] if brokers else [] if config == Path("driftd.yaml") else ["--config", str(config)]
+    options += ["--model", model] if model else []
+    options += ["--from", "earliest"] if earliest else []
+    options += ["--records", str(records)] if records != 1_000 else []
+    return f"{shlex.join(['driftd', 'sniff', *options, '--output', 'yaml', topic])} > " + (
+        "driftd.yaml" if brokers else "draft.yaml"
+    )
 
 
 def _tried(drafted: Draft, sample: Sample) -> Counter[str]:
@@ -87,7 +105,7 @@ def _yaml(sample: Sample, drafted: Draft, counted: Counter[str]) -> str:
         f"refused: {reason} {n}; {REMEDIES[Reason(reason)]}" for reason, n in counted.most_common() if reason and n
     ]
     head = "".join(f"# {printable(line)}\n" for line in lines)
-    return head + yaml.safe_dump(drafted.settings, sort_keys=False, allow_unicode=False, width=120)
+    return head + yaml.safe_dump(drafted.settings, sort_keys=False, allow_unicode=False, width=120) + STILL_TO_SAY
 
 
 def _report(sample: Sample, found: Finding, drafted: Draft | None, *, values: bool, earliest: bool) -> None:
@@ -103,14 +121,17 @@ def _report(sample: Sample, found: Finding, drafted: Draft | None, *, values: bo
     if found.format == "kserve":
         lines.append(f"requests and responses: {found.pairs} pairs of one id")
     for (why, remedy), n in found.problems.most_common(10):
-        lines.append(f"not understood: {n} records: {why}; {remedy}")
+        lines.append(f"not understood: {n} record{'s' if n != 1 else ''}: {why}; {remedy}")
     if drafted is not None:
         lines += ["", *_fields(found, values=values), ""]
         for name, candidates in found.candidates.items():
             where = ", ".join(f"{one.by} {one.what}" for one in candidates[:5]) or "not found"
             lines.append(f"{name:<11} {where}")
         where = (
-            ", ".join(f"{path or 'the record itself'} ({n} values)" for path, n in found.features[:5]) or "not found"
+            ", ".join(
+                f"{path or 'the record itself'} ({n} value{'s' if n != 1 else ''})" for path, n in found.features[:5]
+            )
+            or "not found"
         )
         lines.append(f"{'features':<11} {where}")
     for line in lines:

@@ -1,7 +1,8 @@
 """`driftd demo traffic`: the demo's two models on a broker of yours, at the pace of the wall, until it is told to stop.
 
 Calm and drift take turns, so that who watches sees alerts begin and end. Nothing is trained or drawn anew between
-them: only who applies changes, as in the demo.
+them: only who applies changes, as in the demo. Before that it may send a past: calm traffic that is stamped as if it had
+been served, so that there is something to look at and to learn from.
 """
 
 from __future__ import annotations
@@ -11,17 +12,18 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from types import FrameType
-from typing import Final
+from typing import Any, Final
 
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 from confluent_kafka.admin import AdminClient, NewTopic
 
 from driftd.core.fault import UserError
 from driftd.demo.plan import DRIFTING, MODELS, TOPIC, Plan
+from driftd.demo.shape import SHAPES, Record, Shape, native
 from driftd.demo.stream import Application, Serving, applications
 
 TIMEOUT_S: Final = 30.0
@@ -36,7 +38,8 @@ _OURS: Final = frozenset({"bootstrap.servers", "on_delivery", "error_cb", "logge
 class Wanted:
     """`rate`: events a second of each model. `calm_s` without a drift, then `drift_s` with it, and so on.
 
-    `for_s`: when to end; None: never. `client`: further settings of librdkafka.
+    `for_s`: when to end; None: never. `client`: further settings of librdkafka. `past_s`: how much calm traffic of before
+    is sent at first. `shape`: in which form.
     """
 
     bootstrap: str
@@ -47,6 +50,8 @@ class Wanted:
     drift_s: float = 1200.0
     for_s: float | None = None
     client: Mapping[str, str] | None = None
+    past_s: float = 0.0
+    shape: Shape = "native"
 
 
 def main(wanted: Wanted) -> int:
@@ -61,8 +66,10 @@ def main(wanted: Wanted) -> int:
     producer = _producer(wanted)
     partitions = _topic(wanted)
     plan = Plan(training=5_000, drift=False)
-    sender = Sender(producer, wanted.topic, partitions, [Live(Serving(name, plan)) for name in MODELS])
+    models = [Live(Serving(name, plan), SHAPES[wanted.shape]) for name in MODELS]
+    sender = Sender(producer, wanted.topic, partitions, models)
     _tell(f"{', '.join(MODELS)} send to {wanted.topic} ({partitions} partitions) on {wanted.bootstrap}")
+    _send_past(wanted, sender, stop)
     _send(wanted, sender, stop)
     left = producer.flush(TIMEOUT_S)
     if left:
@@ -73,17 +80,17 @@ def main(wanted: Wanted) -> int:
 class Live:
     """One model's two worlds. Numbers go on over both, and over restarts: they begin at the clock."""
 
-    def __init__(self, serving: Serving) -> None:
-        self.serving = serving
+    def __init__(self, serving: Serving, shape: Callable[[Mapping[str, Any]], Record] = native) -> None:
+        self.serving, self.shape = serving, shape
         self.calm = serving.stream
         at_once = Plan(training=0, calm=0)
         drifts = serving.name == DRIFTING
         self.drifted: Iterator[Application] = applications(serving.name, at_once) if drifts else self.calm
         self.numbers = itertools.count(time.time_ns() // 1_000_000)
 
-    def event(self, time_ms: int, *, drifted: bool) -> bytes:
+    def event(self, time_ms: int, *, drifted: bool) -> Record:
         one = next(self.drifted if drifted else self.calm)
-        return self.serving.event(replace(one, number=next(self.numbers)), time_ms)
+        return self.shape(self.serving.prediction(replace(one, number=next(self.numbers)), time_ms))
 
 
 class Sender:
@@ -97,7 +104,7 @@ class Sender:
     def send(self, time_ms: int, *, drifted: bool, stop: threading.Event) -> None:
         """One event of each model. Waits, if the brokers are gone and the queue is full, until that or `stop`."""
         for model in self.models:
-            value = model.event(time_ms, drifted=drifted)
+            value, headers = model.event(time_ms, drifted=drifted)
             while not stop.is_set():
                 try:
                     self.producer.produce(
@@ -105,6 +112,7 @@ class Sender:
                         value,
                         partition=self.sent % self.partitions,
                         timestamp=time_ms,
+                        headers=headers,
                         on_delivery=self._told,
                     )
                 except BufferError:
@@ -125,7 +133,21 @@ def drifts_at(elapsed_s: float, calm_s: float, drift_s: float) -> bool:
     return elapsed_s % (calm_s + drift_s) >= calm_s if drift_s else False
 
 
+def _send_past(wanted: Wanted, sender: Sender, stop: threading.Event) -> None:
+    """As fast as it goes; the pace of the wall begins after it, with no gap but the time that this took."""
+    events = round(wanted.past_s * wanted.rate)
+    if not events:
+        return
+    end = time.time_ns() // 1_000_000
+    for number in range(events, 0, -1):
+        if stop.is_set():
+            return
+        sender.send(end - round(number * 1000 / wanted.rate), drifted=False, stop=stop)
+    _tell(f"{events:,} events of each model sent, of the {wanted.past_s / 60:.0f} minutes before")
+
+
 def _send(wanted: Wanted, sender: Sender, stop: threading.Event) -> None:
+    first = sender.sent
     began = told = time.monotonic()
     drifted: bool | None = None
     behind = 0.0  # time that was skipped
@@ -137,9 +159,9 @@ def _send(wanted: Wanted, sender: Sender, stop: threading.Event) -> None:
         if turn != drifted:
             drifted = turn
             _tell(f"{DRIFTING} drifts" if turn else "all is calm")
-        late = (now - began - behind) - sender.sent / wanted.rate
+        late = (now - began - behind) - (sender.sent - first) / wanted.rate
         behind += max(0.0, late - MOST_BEHIND_S)
-        due = int((now - began - behind) * wanted.rate)
+        due = first + int((now - began - behind) * wanted.rate)
         while sender.sent < due and not stop.is_set():
             sender.send(time.time_ns() // 1_000_000, drifted=turn, stop=stop)
         if now - told >= TELL_S:

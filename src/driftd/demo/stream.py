@@ -7,7 +7,6 @@ from two zip codes: that is what driftd has to find, in these two features and i
 
 from __future__ import annotations
 
-import json
 import random
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -20,6 +19,7 @@ from river.linear_model import LogisticRegression
 from river.preprocessing import StandardScaler
 
 from driftd.demo.plan import DRIFTING, MODELS, PERIOD, VERSION, Plan
+from driftd.demo.shape import native
 
 Value = float | int | str
 _CONCEPT, _NEXT_CONCEPT = 6, 1
@@ -104,10 +104,15 @@ class Serving:
 
     def event(self, one: Application, time_ms: int) -> bytes:
         """One native prediction event."""
+        value, _ = native(self.prediction(one, time_ms))
+        return value
+
+    def prediction(self, one: Application, time_ms: int) -> dict[str, object]:
+        """What is told of one application, in whatever form it is written."""
         score = self.model.predict_proba_one(one.features).get(True, 0.0)
         self.served += 1
         self.right += (score > 0.5) == one.good
-        event = {
+        return {
             "kind": "prediction",
             "id": f"{self.name}-{one.number}",
             "model": self.name,
@@ -116,7 +121,6 @@ class Serving:
             "features": one.features,
             "prediction": round(score, 6),
         }
-        return json.dumps(event, separators=(",", ":")).encode()
 
     @property
     def accuracy(self) -> float:

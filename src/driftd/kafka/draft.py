@@ -9,7 +9,7 @@ from typing import Any, Final
 from driftd.core.event import Kind
 from driftd.kafka.features import good_name
 from driftd.kafka.mapping import FIELDS, default_path
-from driftd.kafka.sniff import READABLE, Candidate, Finding
+from driftd.kafka.sniff import FEATURES, READABLE, Candidate, Finding
 
 MOST_MODELS: Final = 20
 
@@ -22,13 +22,17 @@ class Draft:
     notes: list[str] = field(default_factory=list)
 
 
-def draft(found: Finding, topic: str, servers: str, model: str | None = None) -> Draft:
-    """`model`: the one that all records are of, where the person knows better."""
+def draft(found: Finding, topic: str, servers: str, model: str | None = None, *, earliest: bool = False) -> Draft:
+    """`model`: the one that all records are of, where the person knows better. `earliest`: what is there is read, too."""
     notes: list[str] = []
     kinds = _kinds(found, notes)
     names = {"prediction": "predictions", "features": "features", "label": "labels"}
     topics = {name: [topic] if kind in kinds else [] for kind, name in names.items()}
-    kafka: dict[str, Any] = {"bootstrap_servers": servers, "topics": topics}
+    kafka: dict[str, Any] = {
+        "bootstrap_servers": servers,
+        **({"start": "earliest"} if earliest else {}),
+        "topics": topics,
+    }
     mapping, models = _mapping(found, topic, model, notes)
     if found.format != "native" or model is not None:
         kafka["mapping"] = {topic: mapping}
@@ -75,11 +79,13 @@ def _mapping(found: Finding, topic: str, model: str | None, notes: list[str]) ->
         notes.append("only responses name a version: the features of requests are `unversioned`")
     _features(found, form, mapping, notes)
     for missing, why in (("time", "the Kafka timestamp is taken"), ("prediction", "no score or class is watched")):
-        if name not in best and (name != "prediction" or found.candidates.get("label") is not None):
+        if missing not in best and (missing != "prediction" or "label" not in best):
             late = [
-                f.path for f in found.fields.by_path.values() if name == "time" and f.looks["epoch_s"] == f.filled > 0
+                f.path
+                for f in found.fields.by_path.values()
+                if missing == "time" and f.looks["epoch_s"] == f.filled > 0 and _timely(f.path)
             ]
-            hint = f"; {late[0]} looks like epoch seconds: send milliseconds" if late and _timely(late[0]) else ""
+            hint = f"; {late[0]} looks like epoch seconds: send milliseconds" if late else ""
             notes.append(f"no field is taken as {missing}: {why}{hint}")
     for one, others in found.candidates.items():
         if len(others) > 1 and one in best:
@@ -115,9 +121,17 @@ def _features(found: Finding, form: str, mapping: dict[str, Any], notes: list[st
         notes.append(
             f"of the features {', '.join(nested[:5])} are objects or arrays, which are errors of these signals alone"
         )
-    if len(found.features) > 1 and values and form != "kserve":
-        rest = ", ".join(other or "the record itself" for other, _ in found.features[1:4])
+    others = [other for other, n in found.features[1:] if _rivals(path, values, other, n)]
+    if others and values and form != "kserve":
+        rest = ", ".join(other or "the record itself" for other in others[:3])
         notes.append(f"features are taken from {path or 'the record itself'}; they might also be in {rest}")
+
+
+def _rivals(path: str, values: int, other: str, others: int) -> bool:
+    """Whether a person should look at the other object, too: it has a name that features have, or as many values."""
+    if not other or path.startswith(f"{other}."):
+        return others >= values
+    return other.rpartition(".")[2].lower() in FEATURES or others >= values
 
 
 def _within(path: str, said: object) -> bool:

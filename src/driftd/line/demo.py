@@ -1,8 +1,8 @@
-"""`driftd demo` and `driftd demo traffic`."""
+"""`driftd demo`, and its parts one by one: `driftd demo traffic`, `driftd demo receiver`."""
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -27,7 +27,8 @@ def demo(
     """Watch driftd find a drift: a broker, a real model's traffic, the daemon and a receiver, in about a minute."""
     if context.invoked_subcommand:
         if for_ is not None or serve or plain:
-            raise UserError("options of driftd demo do not go with traffic", "give traffic's own after its name")
+            name = context.invoked_subcommand
+            raise UserError(f"options of driftd demo do not go with {name}", f"give {name}'s own after its name")
         return
     for_s = duration_s(for_)
     from driftd.demo import command  # noqa: PLC0415
@@ -40,6 +41,7 @@ def demo(
     epilog=examples(
         "driftd demo traffic --bootstrap localhost:9092",
         "driftd demo traffic --bootstrap kafka:9092 --rate 50 --calm 1h --drift 10m",
+        "driftd demo traffic --bootstrap localhost:9092 --topic scoring-log --shape nested --past 30m --drift 0s",
     ),
 )
 def demo_traffic(
@@ -50,6 +52,13 @@ def demo_traffic(
     rate: Annotated[float, typer.Option(min=0.1, max=2000, help="Events a second, of each of the two models.")] = 20.0,
     calm: Annotated[str, typer.Option(metavar="TIME", help="How long all is well, at first and each time.")] = "20m",
     drift: Annotated[str, typer.Option(metavar="TIME", help="How long one of them drifts then.")] = "20m",
+    past: Annotated[
+        str, typer.Option(metavar="TIME", help="Send so much calm traffic at first, stamped as of before now.")
+    ] = "0s",
+    shape: Annotated[
+        Literal["native", "nested", "cloudevents"],
+        typer.Option(help="driftd's own form of events, or one that a platform of its own might have."),
+    ] = "native",
     for_: Annotated[
         str | None, typer.Option("--for", metavar="TIME", help="End after this long; else on Ctrl-C.")
     ] = None,
@@ -63,4 +72,16 @@ def demo_traffic(
     for_s = duration_s(for_)
     from driftd.demo import live  # noqa: PLC0415
 
-    raise typer.Exit(live.main(live.Wanted(bootstrap, topic, partitions, rate, *times, for_s, pairs)))
+    wanted = live.Wanted(bootstrap, topic, partitions, rate, *times, for_s, pairs, duration_s(past) or 0.0, shape)
+    raise typer.Exit(live.main(wanted))
+
+
+@demo_app.command("receiver", epilog=examples("driftd demo receiver", "driftd demo receiver --listen 127.0.0.1:8800"))
+def demo_receiver(
+    *,
+    listen: Annotated[str, typer.Option(metavar="HOST:PORT", help="Where it listens.")] = "127.0.0.1:8800",
+) -> None:
+    """Stand in for a channel: take what is sent to Slack's incoming webhook, or to a webhook, and print it."""
+    from driftd.demo import channel  # noqa: PLC0415
+
+    raise typer.Exit(channel.main(listen))
