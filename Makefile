@@ -4,6 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 LOCKER := .cache/locker
+PORT ?= 9092
 
 # The first Python that runs (a shim of pyenv may exist and fail), is new enough and can make a venv.
 find_python = for python in python3.13 python3.12 python3.11 python3; do \
@@ -11,7 +12,7 @@ find_python = for python in python3.13 python3.12 python3.11 python3; do \
 PYTHON ?= $(shell $(find_python))
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test lint bench fleet grafana kafka prometheusrule lock clean
+.PHONY: help install demo walk test lint bench fleet grafana kafka prometheusrule lock clean
 
 help: ## show this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "make %-14s %s\n", $$1, $$2}'
@@ -27,6 +28,9 @@ $(INSTALLED): requirements.lock pyproject.toml
 
 demo: install ## watch driftd find a drift, in about a minute
 	$(BIN)/driftd demo
+
+walk: install ## do the walk of docs/walk.md: from nothing to the first message
+	$(BIN)/python -m tests.docs.walk
 
 test: install ## run the tests
 	$(BIN)/python -m pytest -q -n auto --maxprocesses 4 --dist loadfile -m 'not chaos_long'
@@ -46,8 +50,8 @@ fleet: install ## watch 1,000 models for 10 minutes through three kills
 grafana: install ## write the dashboards of Grafana anew from their code
 	$(BIN)/python -m grafana.build
 
-kafka: install ## run a real Kafka broker on loopback until Ctrl-C
-	$(BIN)/python -m tests.broker
+kafka: install ## run a real Kafka broker on loopback until Ctrl-C; PORT=9092
+	$(BIN)/python -m tests.broker --port $(PORT)
 
 prometheusrule: install ## write Kubernetes' PrometheusRule anew from config/prometheus/rules.yml
 	$(BIN)/python -m tests.deploy.prometheusrule

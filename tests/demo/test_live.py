@@ -5,6 +5,7 @@ import signal
 import subprocess
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -67,6 +68,33 @@ def test_it_makes_its_topic_and_sends_both_models_now_by_turns_calm_and_drifting
     assert raised, "the drift came"
     assert min(raised) > min(e["time"] for e in by_model[DRIFTING])
     assert max(raised) < max(e["time"] for e in by_model[DRIFTING])
+
+
+@pytest.mark.parametrize("shape", ["nested", "cloudevents"])
+def test_a_past_in_a_form_of_its_own_is_understood_by_sniff_and_read_by_its_draft(
+    shape: str, real_kafka: Kafka, tmp_path: Path
+):
+    topic = f"traffic-{time.time_ns()}"
+    broker = real_kafka.bootstrap_servers
+    try:
+        done = driftd(
+            *("demo", "traffic", "--bootstrap", broker, "--topic", topic, "--shape", shape, "--past", "20m"),
+            *("--rate", "2", "--drift", "0s", "--for", "1s"),
+        )
+        assert done.returncode == 0, done.stderr
+        assert "2,400 events of each model sent, of the 20 minutes before" in done.stderr
+        done = driftd("sniff", "--brokers", broker, "--from", "earliest", "--output", "yaml", topic)
+        assert done.returncode == 0, done.stderr
+        assert "start: earliest" in done.stdout
+        assert "# no field" not in done.stdout
+        config = tmp_path / "driftd.yaml"
+        config.write_text(done.stdout + f"state: {{directory: {tmp_path}}}\nreceivers: {{}}\n")
+        done = driftd("replay", "--config", config, f"kafka:{topic}")
+        assert (done.returncode, done.stdout) == (0, ""), done.stderr
+        assert "could not be counted" not in done.stderr
+    finally:
+        admin = AdminClient({"bootstrap.servers": broker})
+        admin.delete_topics([topic])[topic].result(timeout=30)
 
 
 def test_it_goes_on_in_a_topic_that_is_there_until_sigterm(real_kafka: Kafka, topic: Topics):

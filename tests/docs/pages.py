@@ -58,10 +58,10 @@ def spans(page: str) -> list[str]:
 
 def commands(page: str) -> list[str]:
     """Every command of a page's shell blocks, without prompts, comments and line continuations."""
-    return [command for block in blocks(page, *SHELL) for command in _commands(block)]
+    return [command for block in blocks(page, *SHELL) for command in commands_of(block)]
 
 
-def _commands(block: Block) -> Iterator[str]:
+def commands_of(block: Block) -> Iterator[str]:
     lines = block.body.replace("\\\n", " ").splitlines()
     if block.language == "console":
         lines = [line.removeprefix("$ ") for line in lines if line.startswith("$ ")]

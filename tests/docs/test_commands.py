@@ -13,7 +13,7 @@ import typer.main
 from driftd import cli
 from driftd.core.action import Action
 from tests.broker import ROOT
-from tests.docs import churn, pages
+from tests.docs import churn, pages, walk
 from tests.docs.collected import defined
 from tests.docs.conftest import Newcomer
 from tests.e2e.daemon import produce
@@ -30,8 +30,8 @@ ELSEWHERE = {
 """Commands that another test runs, and which."""
 SHOWN = [(page, command) for page in pages.names() for command in pages.commands(page)]
 SHOWN += [("config/driftd.yaml", c) for c in pages.commands_in_comments(ROOT / "config" / "driftd.yaml")]
-HERE = {command: page for page, command in reversed(SHOWN) if command not in ELSEWHERE}
-"""Each once, and where it is shown first."""
+HERE = {command: page for page, command in reversed(SHOWN) if command not in ELSEWHERE and page != walk.PAGE}
+"""Each once, and where it is shown first; `make walk` does the walk's."""
 TARGETS = dict(re.findall(r"^([a-z]+):.*\n((?:\t.*\n)*)", (ROOT / "Makefile").read_text(), re.MULTILINE))
 
 

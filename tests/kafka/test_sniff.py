@@ -1,6 +1,7 @@
 """`driftd sniff` on topics of librdkafka's own mock of a broker: its drafts are accepted, and read the topic."""
 
 import json
+import shlex
 import uuid
 
 import pytest
@@ -89,6 +90,30 @@ def test_a_draft_is_accepted_by_check_and_counts_every_record(sniff, tmp_path, c
     capsys.readouterr()
     assert main(["replay", "--config", str(config), f"kafka:{topic}"]) == 0, capsys.readouterr()
     assert "could not be counted" not in capsys.readouterr().err
+
+
+def test_what_is_shown_as_the_command_gives_the_draft_that_is_shown(sniff, tmp_path, capsys):
+    _, out, _, topic = sniff(PLAIN, "--from", "earliest")
+    shown, _, drafted = out.partition("\n---\n")
+    command = shown.rpartition("draft (")[2].removesuffix(" > driftd.yaml):")
+    assert main(shlex.split(command)[1:]) == 0
+    assert capsys.readouterr().out == drafted
+    assert yaml.safe_load(drafted)["kafka"]["start"] == "earliest"
+    config = tmp_path / "mine.yaml"
+    config.write_text(drafted)
+    assert main(["sniff", "--config", str(config), "--records", "9", "--model", "a b", topic]) == 0
+    # Never into the file that the brokers are read from: the shell would have emptied it.
+    words = f"sniff --config {config} --model 'a b' --records 9 --output yaml {topic} > draft.yaml"
+    assert f"draft (driftd {words}):" in capsys.readouterr().out
+
+
+def test_remarks_are_of_what_is_missing_or_in_doubt_alone(sniff):
+    bare = [{"model": "m", "features": {"a": i}} for i in range(20)]
+    assert "# no field is taken as time: the Kafka timestamp is taken\n" in sniff(bare)[1]
+    assert "# no field" not in sniff(PLAIN)[1]
+    assert "might also" not in sniff(PLAIN)[1]
+    doubtful = [{**one, "payload": {"a": 1, "b": 2}} for one in PLAIN]
+    assert "# features are taken from request.inputs; they might also be in payload\n" in sniff(doubtful)[1]
 
 
 def test_requests_and_responses_are_listed_under_both_kinds(sniff):

@@ -19,6 +19,7 @@ COMMANDS = [
     [],
     ["run"],
     ["demo"],
+    ["demo", "receiver"],
     ["demo", "traffic"],
     ["check"],
     ["replay"],

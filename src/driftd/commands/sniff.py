@@ -121,7 +121,7 @@ def _report(sample: Sample, found: Finding, drafted: Draft | None, *, values: bo
     if found.format == "kserve":
         lines.append(f"requests and responses: {found.pairs} pairs of one id")
     for (why, remedy), n in found.problems.most_common(10):
-        lines.append(f"not understood: {n} record{'s' if n != 1 else ''}: {why}; {remedy}")
+        lines.append(f"not understood: {n} records: {why}; {remedy}")
     if drafted is not None:
         lines += ["", *_fields(found, values=values), ""]
         for name, candidates in found.candidates.items():
