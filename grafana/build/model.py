@@ -19,6 +19,7 @@ from grafana.build.signals import (
     detectors,
     effects,
     shares,
+    versions,
     volumes,
 )
 
@@ -47,6 +48,7 @@ def model() -> str:
     _ranked(board)
     effects(board)
     shares(board)
+    versions(board)
     detectors(board)
     volumes(board)
     return text(board, _notes())

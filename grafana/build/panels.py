@@ -87,12 +87,13 @@ def number(
     levels: build.ThresholdsConfig | None = None,
     mapped: Mapping[str, tuple[str, str]] | None = None,
     width: int = 4,
+    height: int = 4,
     names: str = "",
     links: Sequence[Link] = (),
 ) -> Panel:
     """A tile with the newest value; with `names` (a legend), one name beside each value."""
     panel = (
-        stat.Panel().title(title).description(description).datasource(SOURCE).span(width).height(4)
+        stat.Panel().title(title).description(description).datasource(SOURCE).span(width).height(height)
         .with_target(_target(Query(expr, names), 0, instant=True))
         .unit(unit).no_value(none).thresholds(levels or steps())
         .graph_mode(shapes.BigValueGraphMode.NONE).color_mode(shapes.BigValueColorMode.BACKGROUND)

@@ -7,7 +7,7 @@ from typing import Final
 from grafana_foundation_sdk.builders.dashboard import Dashboard
 
 from grafana.build.frame import section
-from grafana.build.panels import GREEN, GREY, RED, YELLOW, Column, Query, bars, lines, rows, steps
+from grafana.build.panels import BLUE, GREEN, GREY, RED, YELLOW, Column, Query, bars, lines, number, rows, steps
 
 ONE: Final = 'instance=~"$instance",model="$model"'
 OF: Final = f'{ONE},version=~"$version",kind=~"$kind"'
@@ -176,6 +176,35 @@ def detectors(board: Dashboard) -> None:
             ],
             none=NO_DETECTOR,
             width=8,
+        ),
+    )
+
+
+def versions(board: Dashboard) -> None:
+    section(
+        board,
+        "Versions side by side",
+        lines(
+            "Worst signal of each version",
+            "By rule, as a share of its warning threshold. A rule against the champion compares a newer version with what the "
+            "champion saw in the same hours.",
+            Query(f"max by (version, kind, rule) ({EXCESS})", "{{version}} {{kind}}: {{rule}}"),
+            unit="percentunit",
+            none=NO_VERDICT,
+            levels=RATIO,
+            width=16,
+        ),
+        number(
+            "Champion",
+            "Whom newer versions are compared with, where a rule does (rules.NAME.against): versions.champion, or the version "
+            "with most events.",
+            f"max by (version, kind) (driftd_champion{{{OF}}} == 1)",
+            none="No rule of this model compares versions, or none of those chosen is the champion.",
+            names="{{version}} {{kind}}",
+            mapped={"1": (" ", BLUE)},
+            levels=steps(base="#3274d9"),
+            width=8,
+            height=8,
         ),
     )
 

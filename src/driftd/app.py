@@ -245,7 +245,7 @@ def decoder_for(settings: Settings, files: Iterable[str] = ()) -> Decoder:
     topics = {kind: settings.kafka.topics.of(kind) for kind in KINDS}
     mappings = {name: _mapping(one) for name, one in settings.kafka.mapping.items()}
     formats = topic_formats(topics, mappings)
-    return Decoder({**formats, **{name: TopicFormat(KINDS) for name in files}})
+    return Decoder({**formats, **{name: TopicFormat(KINDS) for name in files}}, settings.spec().folded)
 
 
 def _mapping(said: SettingsMapping) -> TopicMapping:

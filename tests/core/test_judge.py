@@ -330,7 +330,7 @@ class Story:
     def __init__(self, reference: Reference, rules: tuple[WindowRule, ...] = RULES, window: Window = WINDOW) -> None:
         self.model = Model("m", window=window, window_rules=rules, detector_rules=())
         self.series = Series("group", self.model, "1", "prediction", reference.grid)
-        self.series.reference = reference
+        self.series.reference = self.reference = reference
         self.now = 1_000 * LENGTH
         self.told: list[Finding] = []
 
@@ -338,7 +338,7 @@ class Story:
         told = []
         for _ in range(panes):
             self.now += EVERY
-            told += self.series.close(self.now, pane_of(self.series.grid, rows))
+            told += self.series.close(self.now, pane_of(self.series.grid, rows), self.reference, None)
         self.told += told
         return told
 

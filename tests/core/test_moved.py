@@ -176,11 +176,11 @@ def test_a_body_names_the_versions_that_were_deployed_and_since_when() -> None:
         minute(k, "2")
     engine.apply(Tick({P: start + 3 * HOUR}))
     monitor = engine.monitors["m"]
-    assert monitor._deployed("prediction") == [
+    assert monitor.versions.deployed("prediction") == [
         {"version": "2", "since": rfc3339(start + 7 * MINUTE)},
         {"version": "1", "since": None},
     ]
     # It outlives a restart.
     _, _, again = engine_of()
     again.restore({key: row for key, row in engine.changes().items() if row is not None})
-    assert again.monitors["m"]._deployed("prediction") == monitor._deployed("prediction")
+    assert again.monitors["m"].versions.deployed("prediction") == monitor.versions.deployed("prediction")

@@ -209,7 +209,7 @@ def test_more_versions_in_one_pane_than_memory_may_hold():
         closed += len(minute(engine, number, [f"{number % 2}.{i}" for i in range(5)]))
         monitor = engine.monitors["m"]
         assert len(monitor.series) <= 3
-        assert len(monitor.newest["prediction"]) <= 3
+        assert len(monitor.versions.newest["prediction"]) <= 3
         store(rows, engine)
         assert engine.view() == put_back(spec, given, rows).view()
     assert closed >= 5 * 5

@@ -95,7 +95,8 @@ def shown(made: Series) -> list[str]:
 
 def test_only_the_worst_that_are_in_trouble_are_told_and_a_restart_tells_the_same():
     made, rng = series(SIGNALS + 3)
-    names = made.grid.names
+    names, reference = made.grid.names, made.reference
+    assert reference is not None
 
     end = 1_000 * HOUR
 
@@ -103,7 +104,7 @@ def test_only_the_worst_that_are_in_trouble_are_told_and_a_restart_tells_the_sam
         nonlocal end
         end += EVERY
         rows = {name: rng.normal(shift * i, 1, 600) for i, name in enumerate(names)}
-        made.close(end, pane_of(made.grid, rows))
+        made.close(end, pane_of(made.grid, rows), reference, None)
 
     for _ in range(12):
         pane(0.0)
@@ -118,5 +119,5 @@ def test_only_the_worst_that_are_in_trouble_are_told_and_a_restart_tells_the_sam
     again = Series("group", made.model, "1", "prediction", made.grid)
     again.load(made.plain(), {})
     again.reference = made.reference
-    again.recall()
+    again.recall(reference)
     assert again.evaluator.shares == made.evaluator.shares

@@ -1,6 +1,7 @@
 """The columns that events become, in both forms, and where their parts are found."""
 
 import json
+import re
 
 import numpy as np
 import pytest
@@ -265,3 +266,26 @@ def test_topics_by_name_and_expression():
     assert format_of(formats, "bx") == TopicFormat(("prediction",), mapping)
     assert format_of(formats, "bl") == TopicFormat(("prediction", "label"), mapping)
     assert format_of(formats, "ab") == TopicFormat(())
+
+
+def test_versions_that_are_folded_are_counted_as_one_by_every_reader():
+    """Known and unknown types, one version a block (read in one step) and several."""
+    pattern = re.compile("[0-9a-f]{7,40}$")
+    formats = {"predictions": TopicFormat(("prediction",))}
+    subject = Decoder(formats, lambda model, version: "git" if model == "churn" and pattern.match(version) else version)
+    alone = [event(version="0123abc") for _ in range(600)]
+    mixed = [event(version=f"{i:07x}") for i in range(300)] + [
+        event(version="7"),
+        event(model="other", version="abcdef0"),
+    ]
+    for types in (None, {"age": "numeric", "prediction": "numeric"}):
+        learn(subject, types)
+        for _ in range(3):
+            block = subject.decode(PREDICTIONS, run_of(alone))
+            assert [(group.model, group.version, len(group)) for group in block.groups] == [("churn", "git", 600)]
+        block = subject.decode(PREDICTIONS, run_of(mixed))
+        assert [(group.model, group.version, len(group)) for group in block.groups] == [
+            ("churn", "7", 1),
+            ("churn", "git", 300),
+            ("other", "abcdef0", 1),
+        ]

@@ -162,6 +162,14 @@ IN_ONE_KEY = [
         "begins with ^",
     ),
     Broken(
+        "fold that is no expression",
+        "monitoring: {versions: {fold: {git: '^[0-9'}}}\n",
+        1,
+        "monitoring.versions.fold.git",
+        "not a regular expression",
+        "mend",
+    ),
+    Broken(
         "expression", "kafka: {topics: {labels: '^(a'}}\n", 1, "kafka.topics.labels", "not a regular expression", "mend"
     ),
     Broken(

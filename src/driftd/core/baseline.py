@@ -116,6 +116,11 @@ class Baselines:
         found = self.references.get((source, kind)) if source is not None else None
         return found[0] if found else None
 
+    def of_model(self, kind: Kind) -> Reference | None:
+        """The model's own reference."""
+        found = self.references.get(("", kind))
+        return found[0] if found else None
+
     # -- learning ----------------------------------------------------------------------------------------------------
 
     def sample(self, kind: Kind, end: int, columns: Iterable[tuple[PartitionId, Columns]]) -> Grid | None:

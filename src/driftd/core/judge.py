@@ -47,7 +47,7 @@ def judge(reference: Reference, counts: Ints, min_samples: int) -> Judgement:
     p_value = np.ones(shape)
     hits, tries = rate_hits(reference.grid, counts)
     n = tries[2]
-    replay, replayed_n = reference.replay(n)
+    replay, replayed_n = reference.replay(reference.comparable(n))
     _psi(reference, counts, n, replay, out, p_value)
     _rates(reference, hits, tries, replay, out, p_value)
     enough = (out["n"] >= min_samples) & (out["reference_n"] > 0)
@@ -64,7 +64,7 @@ def _psi(
     m = reference.present()
     scale = 1 / np.maximum(n, 1) + 1 / np.maximum(m, 1)
     df = np.zeros(len(n))
-    sizes = power_of_two(n)
+    sizes = power_of_two(reference.comparable(n))
     for size in np.unique(sizes):
         rows = sizes == size
         groups, expected = reference.groups(int(size))

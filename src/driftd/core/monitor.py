@@ -7,31 +7,25 @@ pace: what is remembered of one kind is never asked about another, or the pace w
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from dataclasses import dataclass
 
-import numpy as np
-
-from driftd.core.action import Action, rfc3339
+from driftd.core.action import Action
 from driftd.core.baseline import Baselines, GivenReference
 from driftd.core.clock import NEVER, Clock, Progress
 from driftd.core.event import KINDS, Columns, Kind, PartitionId
 from driftd.core.finding import Finding
 from driftd.core.grid import Grid
 from driftd.core.notify import notification, retrain_request
-from driftd.core.openpane import Contribution, Cover, OpenPane
+from driftd.core.openpane import Contribution, Cover, OpenPane, column_bytes, thinned
 from driftd.core.outcome import ClosedPane, Outcome
 from driftd.core.pane import Pane
 from driftd.core.profile import Part, Plan, Profile, Seen
+from driftd.core.reference import Reference
 from driftd.core.retrain import Retraining
-from driftd.core.sample import row_hashes
 from driftd.core.series import Series
 from driftd.core.spec import Limits, Model
-
-DEPLOYED = 3
-"""Versions that a notification names."""
-THINNED = 16
-"""Over the learning memory one event in so many is kept, chosen by the hash of its offset."""
+from driftd.core.versions import Versions
 
 
 @dataclass(slots=True)
@@ -53,9 +47,7 @@ class Monitor:
         self.closed_until: dict[Kind, int] = {}
         self.series: dict[tuple[str, Kind], Series] = {}
         self.totals: dict[tuple[str, Kind], Totals] = {}
-        self.newest: dict[Kind, dict[str, int]] = {kind: {} for kind in KINDS}
-        self.first: dict[Kind, dict[str, int]] = {kind: {} for kind in KINDS}
-        """By version the end of its first pane; 0 where it was there before anything was known of the model."""
+        self.versions = Versions(model.versions, limits.versions)
         self.backfill = 0
         self.retired = 0
         self.retraining = {kind: Retraining(model.retrain) for kind in KINDS}
@@ -67,6 +59,7 @@ class Monitor:
         self.dirty: set[tuple[object, ...]] = set()
         self.stored_blocks: dict[tuple[str, Kind], set[tuple[int, int]]] = {}
         self.baselines = Baselines(model, limits, given, self.dirty)
+        self._compares = bool(model.rules_against("champion"))
 
     # -- the map's side ----------------------------------------------------------------------------------------------
 
@@ -80,6 +73,11 @@ class Monitor:
             self.baselines.slices,
             self.baselines.learning(),
         )
+
+    @property
+    def champions(self) -> Mapping[Kind, str]:
+        """Whom newer versions are compared with, where a rule does."""
+        return self.versions.champions if self._compares else {}
 
     # -- add ---------------------------------------------------------------------------------------------------------
 
@@ -123,29 +121,16 @@ class Monitor:
         return sum(known == kind for _, known in self.totals)
 
     def _fit(self, part: Part, partition: PartitionId, memory: int) -> Part:
-        """Columns take memory; where there is none left, keep a sample of them, the same for every reading."""
+        """Columns take memory; where there is none left, keep a sample of them."""
         if isinstance(part.body, Pane):
             return part
-        events = part.body
-        size = self.column_bytes(events)
+        size = column_bytes(part.body)
         if size > memory:
             self.sampled = True
-            keep = np.flatnonzero(row_hashes(partition, events.offset) < np.uint64(2**64 // THINNED))
-            if not len(keep):
-                keep = np.array([0])
-            columns = {
-                name: column[keep] if isinstance(column, np.ndarray) else [column[i] for i in keep.tolist()]
-                for name, column in events.columns.items()
-            }
-            events = Columns(events.model, events.version, events.kind, events.time[keep], events.offset[keep], columns)
-            size = self.column_bytes(events)
+            part = thinned(part, part.body, partition)
+            size = column_bytes(part.body)
         self.learning_bytes += size
-        return Part(part.model, part.version, part.kind, part.start, part.events, part.low, part.high, events)
-
-    @staticmethod
-    def column_bytes(events: Columns) -> int:
-        """About what columns take in memory: 24 bytes a value."""
-        return 24 * len(events) * (len(events.columns) + 2)
+        return part
 
     # -- close -------------------------------------------------------------------------------------------------------
 
@@ -183,15 +168,13 @@ class Monitor:
         for apart in pane.apart.values():
             self.dirty.add(("apart", kind, end, *apart.key()))
             if isinstance(apart.body, Columns):
-                self.learning_bytes -= self.column_bytes(apart.body)
+                self.learning_bytes -= column_bytes(apart.body)
         for version, events in late.items():
             self._total(version, kind).late += events
         began = kind not in self.closed_until
         self.closed_until[kind] = end
         self.dirty.add(("core",))
-        for version in sorted({*merged, *(c.version for c in columns)}):
-            self.newest[kind][version] = end
-            self.first[kind].setdefault(version, 0 if began else end)
+        self.versions.closed(kind, end, {*merged, *(c.version for c in columns)}, began=began)
         if grid is None:
             sampled = ((c.partition, c.body) for c in columns if isinstance(c.body, Columns))
             grid = self.baselines.sample(kind, end, sampled)
@@ -199,7 +182,8 @@ class Monitor:
                 out.grids.append((self.model.name, kind, grid))
         else:
             self._count(kind, end, grid, merged, covers, out)
-        self._bound_versions(kind, end, out)
+        self._end_replaced(kind, end, out)
+        self._retire_versions(kind, end, out)
 
     def _count(
         self,
@@ -212,23 +196,30 @@ class Monitor:
     ) -> None:
         every = self.model.window.every
         learned: dict[str, dict[int, Pane]] = {}
+        totals: dict[str, Pane] = {}
         for version, pieces in merged.items():
-            total = Pane.empty(grid)
+            total = totals[version] = Pane.empty(grid)
             for _, piece in pieces:
                 total.add(piece)
             out.panes.append(ClosedPane(self.model.name, version, kind, end - every, end, total, covers[version]))
-            series = self._series(version, kind, grid)
+            self._series(version, kind, grid)
             self.dirty.add(("series", version, kind))
             self.baselines.found(version, kind)
+        champion = self._champion(kind, end, totals, out)
+        # Who is compared with the champion looks at what it has closed by now.
+        for version in sorted(totals, key=lambda version: (version != champion, version)):
+            series = self.series[version, kind]
+            series.judge_by(self.baselines.of(version, kind))
+            law = series.reference or (self.baselines.of_model(kind) if self._compares else None)
+            if law is not None:
+                challenged = self.series.get((champion, kind)) if champion is not None else None
+                compared = self._compares and self.versions.challenges(version, champion, kind)
+                self._tell(series, end, totals[version], law, challenged if compared else None, out)
             source = self.baselines.source_of(version, kind)
-            if source is None:
-                continue
-            series.reference = self.baselines.of(version, kind)
-            if series.reference is not None:
-                self._tell(series, end, total, out)
+            if source is None or series.reference is not None:
                 continue
             slots = learned.setdefault(source, {})
-            for start, piece in pieces:
+            for start, piece in merged[version]:
                 if start in slots:
                     slots[start].add(piece)
                 else:
@@ -244,13 +235,49 @@ class Monitor:
             series = self.series[version, kind] = Series(self.group, self.model, version, kind, grid)
         return series
 
-    def _bound_versions(self, kind: Kind, end: int, out: Outcome) -> None:
-        """Memory is bounded in versions: the one that has been silent longest in event time is retired."""
-        newest = self.newest[kind]
-        while len(newest) > self.limits.versions:
-            version = min(newest, key=lambda v: (newest[v], v))
-            del newest[version]
-            self.first[kind].pop(version, None)
+    def _champion(self, kind: Kind, end: int, totals: Mapping[str, Pane], out: Outcome) -> str | None:
+        """Whom others are compared with from now on; what was said of it beside another is over."""
+        if not self._compares:
+            return None
+        start, events = end - self.model.window.length, {version: pane.events for version, pane in totals.items()}
+        for (version, its), series in self.series.items():
+            if its == kind:
+                events[version] = events.get(version, 0) + series.windows.since(start)
+        champion = self.versions.elect(kind, events)
+        rules = {rule.name for rule in self.model.rules_against("champion")}
+        for version in sorted(totals):
+            if not self.versions.challenges(version, champion, kind):
+                reason = "promoted" if version == champion else "not compared"
+                self._end_alerts(self.series[version, kind], end, reason, out, rules)
+        return champion
+
+    def _end_replaced(self, kind: Kind, end: int, out: Outcome) -> None:
+        """What fires in a version that nobody has heard of for a window's time, while others are judged, is over."""
+        mine = {version: series for (version, its), series in sorted(self.series.items()) if its == kind}
+        if not any(
+            series.span is not None and series.span.enough and series.span.end == end for series in mine.values()
+        ):
+            return
+        for version, series in mine.items():
+            length = series.span.end - series.span.start if series.span is not None else 0
+            if series.firing() and self.versions.newest[kind][version] + length <= end:
+                self._end_alerts(series, end, "replaced", out)
+                self.dirty.add(("series", version, kind))
+
+    def _end_alerts(
+        self, series: Series, end: int, reason: str, out: Outcome, rules: Container[str] | None = None
+    ) -> None:
+        """A series goes on without the alerts of these rules, None: without any."""
+        findings = series.retire(end, reason, rules)
+        for finding in findings:
+            self._tell_one(series, finding, out)
+        if findings:
+            series.recall(series.reference or self.baselines.of_model(series.kind))
+
+    def _retire_versions(self, kind: Kind, end: int, out: Outcome) -> None:
+        """Memory is bounded in versions, and those that are silent for good are forgotten."""
+        for version in self.versions.over(kind, end):
+            self.versions.retire(version, kind)
             self.retired += 1
             series = self.series.pop((version, kind), None)
             if series is not None:
@@ -266,14 +293,18 @@ class Monitor:
         """Versions all of whose events were late: when their panes closed, if not before."""
         parts = [key for pane in self.open[kind].values() for key in (*pane.sure, *pane.apart)]
         waiting = {str(version) for version, *_ in parts}
-        for version in [v for v, k in self.totals if k == kind and v not in self.newest[kind] and v not in waiting]:
+        for version in [
+            v for v, k in self.totals if k == kind and v not in self.versions.newest[kind] and v not in waiting
+        ]:
             del self.totals[version, kind]
             self.retired += 1
 
     # -- tell --------------------------------------------------------------------------------------------------------
 
-    def _tell(self, series: Series, end: int, pane: Pane, out: Outcome) -> None:
-        for finding in series.close(end, pane):
+    def _tell(
+        self, series: Series, end: int, pane: Pane, law: Reference, champion: Series | None, out: Outcome
+    ) -> None:
+        for finding in series.close(end, pane, law, champion):
             self._tell_one(series, finding, out)
         retraining = self.retraining[series.kind]
         asking = [a for a in series.firing() if retraining.may_ask(a[0], a[1])]
@@ -283,16 +314,11 @@ class Monitor:
             self._act(action, out)
 
     def _tell_one(self, series: Series, finding: Finding, out: Outcome) -> None:
-        versions = self._deployed(series.kind)
+        versions = self.versions.deployed(series.kind)
         self._act(notification(self.group, self.model, series.version, series.kind, finding, versions), out)
         if finding.type == "resolved":
             for subject in finding.subjects:
                 self.retraining[series.kind].forget(subject.alert_id)
-
-    def _deployed(self, kind: Kind) -> list[dict[str, object]]:
-        """The versions that appeared last, the newest first, and since when; None: before anything was known."""
-        ranked = sorted(self.first[kind].items(), key=lambda one: (-one[1], one[0]))[:DEPLOYED]
-        return [{"version": version, "since": rfc3339(first) if first else None} for version, first in ranked]
 
     def _act(self, action: Action, out: Outcome) -> None:
         out.actions.append(action)

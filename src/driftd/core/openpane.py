@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Final
 
 import numpy as np
 
@@ -16,7 +17,9 @@ from driftd.core.event import Columns, Kind, Mark, PartitionId
 from driftd.core.grid import Grid
 from driftd.core.pane import Counted, Pane
 from driftd.core.profile import Part
+from driftd.core.sample import row_hashes
 
+THINNED: Final = 16
 Cover = dict[str, tuple[int, int]]
 """By partition: the offsets of the events lie in `[low, high)`."""
 
@@ -112,6 +115,24 @@ def _counted(part: Contribution, grid: Grid | None, watched: frozenset[str], ste
 def widen(cover: Cover, partition: str, low: int, high: int) -> None:
     known = cover.get(partition)
     cover[partition] = (low, high) if known is None else (min(low, known[0]), max(high, known[1]))
+
+
+def column_bytes(body: Pane | Columns) -> int:
+    """About what columns take in memory: 24 bytes a value. Counts take none to speak of."""
+    return 24 * len(body) * (len(body.columns) + 2) if isinstance(body, Columns) else 0
+
+
+def thinned(part: Part, events: Columns, partition: PartitionId) -> Part:
+    """One event in 16 of a part, at least one; the same ones for every reading, chosen by the hash of their offsets."""
+    keep = np.flatnonzero(row_hashes(partition, events.offset) < np.uint64(2**64 // THINNED))
+    if not len(keep):
+        keep = np.array([0])
+    columns = {
+        name: column[keep] if isinstance(column, np.ndarray) else [column[i] for i in keep.tolist()]
+        for name, column in events.columns.items()
+    }
+    kept = Columns(events.model, events.version, events.kind, events.time[keep], events.offset[keep], columns)
+    return Part(part.model, part.version, part.kind, part.start, part.events, part.low, part.high, kept)
 
 
 def plain_columns(events: Columns) -> dict[str, object]:

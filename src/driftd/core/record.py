@@ -15,7 +15,7 @@ from driftd.core.event import Kind, PartitionId
 from driftd.core.grid import Grid
 from driftd.core.learn import GridLearner, ReferenceLearner
 from driftd.core.monitor import Monitor, Totals
-from driftd.core.openpane import Contribution, OpenPane, Sure, columns_from_plain, plain_columns
+from driftd.core.openpane import Contribution, OpenPane, Sure, column_bytes, columns_from_plain, plain_columns
 from driftd.core.pane import Pane, pack_ints, unpack_ints
 from driftd.core.reference import Reference, Replay
 from driftd.core.series import Series
@@ -93,8 +93,7 @@ def _core(monitor: Monitor) -> dict[str, object]:
         "births": monitor.baselines.births,
         "founders": {kind: sorted(founders) for kind, founders in monitor.baselines.founders.items()},
         "totals": [[version, kind, t.events, t.late] for (version, kind), t in sorted(monitor.totals.items())],
-        "newest": {kind: dict(sorted(newest.items())) for kind, newest in monitor.newest.items()},
-        "first": {kind: dict(sorted(first.items())) for kind, first in monitor.first.items()},
+        **monitor.versions.plain(),
         "backfill": monitor.backfill,
         "retired": monitor.retired,
         "dropped": monitor.baselines.dropped,
@@ -163,12 +162,13 @@ def restore_monitor(monitor: Monitor, rows: Mapping[str, object]) -> None:
     for (version, kind), plain in by_table.get("series", []):
         key2 = (version, cast("Kind", kind))
         series = Series(monitor.group, monitor.model, version, key2[1], monitor.baselines.grids[key2[1]])
-        series.load(plain, blocks.get(key2, {}))
         series.reference = monitor.baselines.of(*key2)
+        law = series.reference or monitor.baselines.of_model(key2[1])
+        series.load(plain, blocks.get(key2, {}), law)
         monitor.series[key2] = series
         monitor.stored_blocks.setdefault(key2, set()).update(series.windows.rows())
         monitor.end(series.without_rules(), "rule removed")
-        series.recall()
+        series.recall(law)
 
 
 def _carried(monitor: Monitor, rows: Mapping[str, object]) -> list[tuple[tuple[str, ...], Any]]:
@@ -218,10 +218,7 @@ def _restore_core(monitor: Monitor, core: Mapping[str, Any]) -> None:
     monitor.baselines.births = dict(core["births"])
     monitor.baselines.founders = {kind: set(founders) for kind, founders in core["founders"].items()}
     monitor.totals = {(version, kind): Totals(events, late) for version, kind, events, late in core["totals"]}
-    monitor.newest = {kind: dict(newest) for kind, newest in core["newest"].items()}
-    # A state from before it was kept does not know since when its versions are there.
-    first = core.get("first") or {kind: dict.fromkeys(newest, 0) for kind, newest in monitor.newest.items()}
-    monitor.first = {kind: dict(versions) for kind, versions in first.items()}
+    monitor.versions.load(core)
     monitor.backfill, monitor.retired, monitor.sampled = core["backfill"], core["retired"], core["sampled"]
     monitor.baselines.dropped = core.get("dropped", 0)  # a state from before it was counted has none
     for kind, plain in core["retraining"].items():
@@ -235,7 +232,7 @@ def _restore_apart(monitor: Monitor, kind: Kind, end: int, plain: Mapping[str, A
         body: Any = Pane.unpack(plain["pane"])
     else:
         body = columns_from_plain(monitor.model.name, version, kind, plain["columns"])
-        monitor.learning_bytes += monitor.column_bytes(body)
+        monitor.learning_bytes += column_bytes(body)
     part = Contribution(
         version, plain["start"], PartitionId(*plain["partition"]), plain["before"], plain["events"],
         plain["offsets"][0], plain["offsets"][1], body,

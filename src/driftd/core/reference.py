@@ -83,6 +83,10 @@ class Reference:
         """Events with a value, by signal."""
         return present(self.grid, self.counts)
 
+    def comparable(self, n: Floats) -> Floats:
+        """Of n[signals] values, how many decide how fine the groups may be."""
+        return n
+
     def groups(self, n: int) -> tuple[Grouping, Floats]:
         """The groups for n events (a power of two) and the reference's counts in them."""
         n = min(max(n, 16), _stable_n(self.events))

@@ -5,12 +5,13 @@ Everything here happens as a pane closes, in event order, and says the same when
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from typing import Any, cast
 
 import numpy as np
 
 from driftd.core.alert import Alert
+from driftd.core.beside import Beside
 from driftd.core.detector import Adwin
 from driftd.core.evaluate import Evaluator
 from driftd.core.event import Kind
@@ -19,13 +20,16 @@ from driftd.core.grid import Grid
 from driftd.core.pane import Pane, pack_ints, unpack_ints
 from driftd.core.reference import Reference
 from driftd.core.spec import Model, Severity
+from driftd.core.told import Opponents
 from driftd.core.view import StatisticView
 from driftd.core.watch import Watch
 from driftd.core.window import Span, Windows
 
 
 class Series:
-    """Judges what it is given against `reference`; it is given only panes after the reference's end."""
+    """Judges what it is given against `reference`, in windows of panes after the reference's end; and against the champion,
+    where a rule does.
+    """
 
     def __init__(self, group: str, model: Model, version: str, kind: Kind, grid: Grid) -> None:
         self.model, self.version, self.kind, self.grid = model, version, kind, grid
@@ -39,6 +43,9 @@ class Series:
         self.span: Span | None = None
         self.judged = np.empty(0, np.int64)
         """The counts of the newest window that had enough events."""
+        self.beside: Beside | None = None
+        """What the champion saw in that window."""
+        self.challenges = False
         self.errors: dict[str, int] = {}
 
     @property
@@ -46,12 +53,20 @@ class Series:
         """The newest evaluation, statistic by statistic."""
         return self.evaluator.statistics
 
-    def close(self, end: int, pane: Pane) -> list[Finding]:
-        """A pane closed. What is to be told now, in order."""
-        assert self.reference is not None
+    def judge_by(self, reference: Reference | None) -> None:
+        """What holds from now on."""
+        if self.reference is None and reference is not None:
+            self.windows.clear()  # those were compared with the champion alone, and founded the reference
+        self.reference = reference
+
+    def close(self, end: int, pane: Pane, law: Reference, champion: Series | None) -> list[Finding]:
+        """A pane closed. What is to be told now, in order. `law`: the reference, or the model's where it has none yet.
+        `champion`: whom it is compared with; it has closed its pane of now.
+        """
         self.panes += 1
         self._count_errors(pane)
-        out = self.watch.close(end, pane, self.reference)
+        self.challenges = champion is not None
+        out = self.watch.close(end, pane, self.reference) if self.reference is not None else []
         kept = Pane(pane.events, pane.counts, pane.moments, np.empty((0, 5), np.int64))
         for span in self.windows.push(end, kept):
             self.span = span
@@ -59,19 +74,30 @@ class Series:
                 self.evaluations += 1
                 total = self.windows.total(self.grid, span)
                 self.judged = total.counts
-                out += self.evaluator.evaluate(span, self.reference, total, self.windows.ends(span.level))
+                self.beside = self._beside(span, end, law, champion)
+                out += self.evaluator.evaluate(span, self._against(law), total, self.windows.ends(span.level))
             else:
-                self.evaluator.insufficient(span, self.reference)
+                self.evaluator.insufficient(span, self._against(law))
         return out
 
-    def recall(self) -> None:
-        """After `load`, with a reference: show again what the newest window said."""
-        if self.span is None or self.reference is None:
+    def _against(self, law: Reference) -> Opponents:
+        return Opponents(law, self.reference, self.beside, self.challenges)
+
+    def _beside(self, span: Span, end: int, law: Reference, champion: Series | None) -> Beside | None:
+        if champion is None or span.end != end:
+            return None
+        mine, theirs = self.windows.shared(champion.windows, self.grid, span)
+        enough = min(mine.events, theirs.events) >= self.model.window.min_samples
+        return Beside(champion.version, law, mine, theirs) if enough else None
+
+    def recall(self, law: Reference | None) -> None:
+        """After `load`: show again what the newest window said."""
+        if self.span is None or law is None:
             return
         if self.span.enough:
-            self.evaluator.recall(self.span, self.reference, self.judged)
+            self.evaluator.recall(self.span, self._against(law), self.judged)
         else:
-            self.evaluator.insufficient(self.span, self.reference)
+            self.evaluator.insufficient(self.span, self._against(law))
 
     def _count_errors(self, pane: Pane) -> None:
         bad = pane.counts[self.grid.first[:-1] + self.grid.cells + 2] if len(self.grid) else np.empty(0, np.int64)
@@ -79,14 +105,18 @@ class Series:
             name = self.grid.names[i]
             self.errors[name] = self.errors.get(name, 0) + int(bad[i])
 
-    def retire(self, at: int, reason: str) -> list[Finding]:
-        """The version is retired, replaced or re-baselined: what fires resolves with that reason."""
+    def retire(self, at: int, reason: str, rules: Container[str] | None = None) -> list[Finding]:
+        """What fires is over for a reason that no window tells: the version is retired, replaced, re-baselined. `rules`:
+        of these alone; None: of all.
+        """
         by_rule: dict[str, list[Subject]] = {}
         for rule, severity, alert_id, signal in self.firing():
-            fields = {"signal": signal, "alert_id": alert_id, "severity": severity}
-            by_rule.setdefault(rule, []).append(Subject(signal, alert_id, severity, 0.0, fields))
-        self.evaluator.alerts.clear()
-        self.watch.alerts.clear()
+            if rules is None or rule in rules:
+                fields = {"signal": signal, "alert_id": alert_id, "severity": severity}
+                by_rule.setdefault(rule, []).append(Subject(signal, alert_id, severity, 0.0, fields))
+        for alerts in (self.evaluator.alerts, self.watch.alerts):
+            for key in [key for key in alerts if rules is None or key[0] in rules]:
+                del alerts[key]
         window = (at - self.model.window.length, at)
         return [
             f for rule, subjects in by_rule.items() for f in finding("resolved", rule, window, subjects, reason, {})
@@ -130,10 +160,17 @@ class Series:
             "last": self.windows.last,
             "span": [span.start, span.end, span.level, span.events, span.enough] if span else None,
             "judged": pack_ints(self.judged),
+            "challenges": self.challenges,
+            "beside": self.beside.plain() if self.beside else None,
         }
 
-    def load(self, plain: Mapping[str, object], blocks: Mapping[tuple[int, int], tuple[int, bytes]]) -> None:
-        """Put back what `plain` gave, with the blocks of the windows."""
+    def load(
+        self,
+        plain: Mapping[str, object],
+        blocks: Mapping[tuple[int, int], tuple[int, bytes]],
+        law: Reference | None = None,
+    ) -> None:
+        """Put back what `plain` gave, with the blocks of the windows. `law`: see `close`."""
         rows = cast("dict[str, Any]", plain)
         self.evaluator.alerts = {(r, s): Alert.from_plain(a) for r, s, a in rows["alerts"]}
         self.watch.alerts = {(r, s): Alert.from_plain(a) for r, s, a in rows["jumps"]}
@@ -144,6 +181,9 @@ class Series:
         self.span = Span(*rows["span"]) if rows["span"] else None
         self.windows.load(blocks, rows["last"])
         self.judged = unpack_ints(rows["judged"])
+        self.challenges = rows.get("challenges", False)  # a state from before versions were compared has neither
+        if law is not None and rows.get("beside"):
+            self.beside = Beside.from_plain(law, rows["beside"])
 
 
 def _rows(table: Mapping[tuple[str, str], object]) -> list[list[object]]:

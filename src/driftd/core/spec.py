@@ -19,6 +19,7 @@ Statistic = Literal["psi", "null_rate", "absent_rate", "new_rate"]
 Direction = Literal["both", "up", "down"]
 SignalType = Literal["numeric", "categorical"]
 NewVersion = Literal["inherit", "learn", "hold"]
+Against = Literal["reference", "champion"]
 
 SECOND, MINUTE, HOUR, DAY = 1_000, 60_000, 3_600_000, 86_400_000
 YEAR = 31_557_600_000
@@ -57,7 +58,8 @@ class ReferenceFiles:
 class WindowRule:
     """A rule on windows: statistics against thresholds of effect, at a budget of false alarms a model-year.
 
-    `critical` None: the rule has one severity. `on` None: every signal.
+    `critical` None: the rule has one severity. `on` None: every signal. `against` champion: newer versions are compared
+    with what the champion saw in the same window.
     """
 
     name: str
@@ -67,6 +69,7 @@ class WindowRule:
     persist: int = 2
     false_alarms_per_year: float = 1.0
     on: tuple[str, ...] | None = None
+    against: Against = "reference"
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +104,21 @@ class Signal:
 
 
 @dataclass(frozen=True, slots=True)
+class Versions:
+    """`champion` None: the version with most events. `expire_after`: of silence, in event time. `fold`: versions that an
+    expression matches from their beginning are counted as one, under its name; the first that matches.
+    """
+
+    champion: str | None = None
+    expire_after: int = 7 * DAY
+    fold: tuple[tuple[str, re.Pattern[str]], ...] = ()
+
+    def folded(self, version: str) -> str:
+        """The name that a version is counted under."""
+        return next((name for name, pattern in self.fold if pattern.match(version)), version)
+
+
+@dataclass(frozen=True, slots=True)
 class Model:
     """One model's settings, defaults merged in. `features_from`: the kind that features not named in `signals` come from."""
 
@@ -117,6 +135,7 @@ class Model:
     labels: Mapping[str, str] = field(default_factory=dict)
     signals: Mapping[str, Signal] = field(default_factory=dict)
     features_from: Kind = "prediction"
+    versions: Versions = Versions()
 
     def source_of(self, signal: str) -> Kind:
         """The one kind of event that this signal is counted from."""
@@ -128,6 +147,9 @@ class Model:
         if signal in ("label", "error"):
             return "label"
         return self.features_from
+
+    def rules_against(self, against: Against) -> tuple[WindowRule, ...]:
+        return tuple(rule for rule in self.window_rules if rule.against == against)
 
     def watched(self) -> frozenset[str]:
         """Signals that need one-second slices, because a detector listens to them."""
@@ -165,6 +187,14 @@ class Spec:
         if name in self.models:
             return name
         return next((found.pattern for found, _ in self.patterns if found.match(name)), "")
+
+    def folded(self, model: str, version: str) -> str:
+        """The version that an event of this model and version is counted under."""
+        key = self.key_of(model)
+        if key in self.models:
+            return self.models[key].versions.folded(version)
+        found = next((its for pattern, its in self.patterns if pattern.pattern == key), self.default)
+        return found.versions.folded(version)
 
     def named(self) -> dict[str, Model]:
         """Every model, expression and the default ("") by its key."""

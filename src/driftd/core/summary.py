@@ -18,7 +18,7 @@ def silent_of(monitor: Monitor, clock: Clock) -> Silent:
     Their last verdict says nothing of now. The end of a recorded input is no silence.
     """
     out = set()
-    for kind, versions in monitor.newest.items():
+    for kind, versions in monitor.versions.newest.items():
         slowest = min((clock.arrivals[p] for p in clock.kinds[kind]), default=NEVER)
         if slowest < NEVER:
             out |= {(v, kind) for v, end in versions.items() if slowest >= end + monitor.model.window.length}
@@ -84,6 +84,7 @@ def _series(monitor: Monitor, version: str, kind: Kind, *, silent: bool) -> Seri
         statistics=tuple(_unknown(view) if silent else view for view in series.statistics) if series else (),
         detectors=series.watch.views() if series else (),
         shares=series.evaluator.shares if series and not silent else (),
+        champion=monitor.champions.get(kind) == version,
     )
 
 

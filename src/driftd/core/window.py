@@ -105,6 +105,20 @@ class Windows:
             out.add(Pane.unpack(body))
         return out
 
+    def shared(self, other: Windows, grid: Grid, span: Span) -> tuple[Pane, Pane]:
+        """Of a window that another version has, too, the blocks that both have: the sum of mine, and of the other's."""
+        mine, theirs = Pane.empty(grid), Pane.empty(grid)
+        blocks = other.blocks[span.level]
+        for end, (_, body) in self.blocks[span.level].items():
+            if span.start < end <= span.end and end in blocks:
+                mine.add(Pane.unpack(body))
+                theirs.add(Pane.unpack(blocks[end][1]))
+        return mine, theirs
+
+    def since(self, start: int) -> int:
+        """Events in the panes that ended after `start`, no further back than a window's length."""
+        return sum(events for end, (events, _) in self.blocks[0].items() if end > start)
+
     def ends(self, level: int) -> list[list[int]]:
         """What a window of this level is made of now: (end, events)."""
         return [[end, events] for end, (events, _) in self.blocks[level].items()]

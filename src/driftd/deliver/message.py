@@ -203,7 +203,7 @@ def _firing(data: Mapping[str, Any], _: Delivery) -> tuple[str, list[str]]:
     title = f"[{data.get('severity', 'warning')}] {_subject(data)}: {_name(data.get('rule', '?'))} in {_of(signals)}"
     rest = [_name(one.get("signal", "?")) for one in signals[NAMED:]]
     told = [
-        words.together(signals, rest),
+        " ".join(filter(None, (words.compared(data), words.together(signals, rest)))),
         words.prediction(data, signals),
         words.sure(data, signals),
         words.deployed(data),

@@ -14,6 +14,9 @@ SHOWN: Final = 5
 _REASONS: Final = {
     "calm": "the effect stayed below 0.8 of the threshold",
     "retired": "the version is not watched any more, newer ones took its place",
+    "replaced": "the version serves no more, another took its place",
+    "promoted": "the version is the champion now, others are compared with it",
+    "not compared": "the version is not compared with the champion any more",
     "re-baselined": "the model has another reference now",
     "rule removed": "the settings do not have the rule, or not for this signal, any more",
 }
@@ -150,6 +153,12 @@ def chance(p: float) -> str:
     return f"about one window in {round(once / 10**digits) * 10**digits:,}"
 
 
+def compared(data: Data) -> str:
+    """With whom, where it is not the reference."""
+    champion = data.get("champion")
+    return f"Compared with the champion, version {str(champion)[:40]}, in the same hours." if champion else ""
+
+
 def deployed(data: Data) -> str:
     """The versions that were seen last."""
     versions = [one for one in data.get("versions", []) if isinstance(one, dict)]
@@ -184,6 +193,7 @@ def next_step(data: Data, signals: Sequence[Data]) -> str:
     told = data.get("prediction")
     holds = isinstance(told, dict) and told.get("effect", 0) < told.get("threshold", math.inf)
     advice = (
+        (bool(data.get("champion")), "if this version is not meant to differ from the champion, stop its rollout"),
         (fresh, "compare with the version before; if only the new one shows it, roll it back"),
         (len(signals) >= MANY, "find what they share: a join, a table, a deployment at that time"),
         (

@@ -62,6 +62,7 @@ def _series(series: SeriesView) -> Document:
     return {
         "version": series.version,
         "kind": series.kind,
+        "champion": series.champion,
         "state": series_state(series),
         "events": series.events,
         "late": series.late,

@@ -33,6 +33,7 @@ _SEVERITY: Final[Document] = {"type": ["string", "null"], "enum": ["warning", "c
 _SERIES: Final = _object(
     version=_STRING,
     kind={"type": "string", "enum": ["prediction", "features", "label"]},
+    champion=_BOOLEAN,
     state=_STATE,
     events=_INTEGER,
     late=_INTEGER,

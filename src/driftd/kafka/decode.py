@@ -31,7 +31,7 @@ from driftd.kafka.envelope import (
     is_backfill,
 )
 from driftd.kafka.features import SignalType
-from driftd.kafka.grouping import Gathered, Group, Topic, topic_of
+from driftd.kafka.grouping import Fold, Gathered, Group, Topic, topic_of
 from driftd.kafka.mapping import TopicFormat
 from driftd.kafka.readers import FeatureReader, LeftOut, Readers
 from driftd.kafka.reasons import Reason, Refused
@@ -46,8 +46,8 @@ _ENOUGH: Final = 256
 class Decoder:
     """Decodes the records of all topics. `formats`: by topic name or ^expression (see `mapping.topic_formats`)."""
 
-    def __init__(self, formats: Mapping[str, TopicFormat]) -> None:
-        self._formats = formats
+    def __init__(self, formats: Mapping[str, TopicFormat], fold: Fold = lambda _, version: version) -> None:
+        self._formats, self._fold = formats, fold
         self._topics: dict[str, Topic] = {}
         self._native = NativeReader()
         self._readers = Readers()
@@ -87,7 +87,7 @@ class Decoder:
                 gc.enable()
 
     def _decode(self, partition: PartitionId, run: RecordRun) -> Block:
-        got = Gathered(self._topic(partition.topic), run)
+        got = Gathered(self._topic(partition.topic), run, self._fold)
         alike = expected = self._expected.reader(got)
         for start in range(0, len(run), _CHUNK):
             chunk = range(start, min(start + _CHUNK, len(run)))

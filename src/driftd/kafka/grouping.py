@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -18,6 +18,8 @@ from driftd.kafka.features import AnyColumns, KnownColumns, good_name
 from driftd.kafka.mapping import Compiled, TopicFormat, compile_mapping, format_of, is_backfill
 from driftd.kafka.reasons import Reason, Refused
 
+Fold = Callable[[str, str], str]
+"""Of a model and a version: the version under which it is counted."""
 _KINDS: Final[dict[str, Kind]] = {kind: kind for kind in KINDS}
 
 
@@ -88,8 +90,8 @@ class Gathered:
     `told_backfill`: rows whose Kafka header says so.
     """
 
-    def __init__(self, topic: Topic, run: RecordRun) -> None:
-        self.topic = topic
+    def __init__(self, topic: Topic, run: RecordRun, fold: Fold) -> None:
+        self.topic, self._fold = topic, fold
         self.unfolded = topic.mapping is not None
         self.run = RecordRun(run.partition, [], [], []) if self.unfolded else run
         self.groups: dict[tuple[str, str, str], Group] = {}
@@ -139,6 +141,7 @@ class Gathered:
         try:
             model = _model(model, version)
             kind = _kind(said_kind, self.topic.kinds)
+            version = self._fold(model, version)
         except Refused as why:
             return Group("", "", "prediction", why)
         return self.groups.setdefault((model, version, kind), Group(model, version, kind))

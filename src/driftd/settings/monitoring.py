@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Annotated, Final, Literal
 
@@ -16,9 +17,10 @@ from driftd.settings.quantity import (
     refuse,
     shortened,
 )
-from driftd.settings.section import FilePath, Many, Named, Section
+from driftd.settings.section import FilePath, Many, Named, Section, expression
 
 _WINDOW = spec.Window()
+_VERSIONS = spec.Versions()
 _LEARN = spec.Learn()
 _RETRAIN = spec.Retrain()
 _RULE = spec.WindowRule("")
@@ -39,6 +41,23 @@ class Window(Section):
 
     def core(self) -> spec.Window:
         return spec.Window(**dict(self))
+
+
+def _pattern(value: object) -> object:
+    if isinstance(value, str):
+        return expression(value)
+    return value
+
+
+class Versions(Section):
+    """How versions come and go. `champion` None: the one with most events."""
+
+    champion: str | None = None
+    expire_after: Span = _VERSIONS.expire_after
+    fold: Named[Annotated[re.Pattern[str], BeforeValidator(_pattern)]] = Field(default={})
+
+    def core(self) -> spec.Versions:
+        return spec.Versions(self.champion, self.expire_after, tuple(self.fold.items()))
 
 
 class Learn(Section):
@@ -76,10 +95,11 @@ class WindowRule(Section):
     persist: Positive = _RULE.persist
     false_alarms: FalseAlarms = _RULE.false_alarms_per_year
     on: Many[str] | None = None
+    against: spec.Against = _RULE.against
 
     def core(self, name: str) -> spec.WindowRule:
         return spec.WindowRule(
-            name, self.statistic, self.warning, self.critical, self.persist, self.false_alarms, self.on
+            name, self.statistic, self.warning, self.critical, self.persist, self.false_alarms, self.on, self.against
         )
 
     def reaches(self, severity: spec.Severity) -> bool:
@@ -168,6 +188,7 @@ class Monitoring(Section):
     window: Window = Window()
     reference: Reference = Reference()
     on_new_version: spec.NewVersion = "inherit"
+    versions: Versions = Versions()
     rules: Named[Rule] = Field(default={})
     retrain: Annotated[Retrain | None, BeforeValidator(_off)] = Retrain()
     features_from: Literal["prediction", "features"] = "prediction"
@@ -197,4 +218,5 @@ class Model(Monitoring):
             labels=dict(self.labels),
             signals={key: spec.Signal(signal.source, signal.type) for key, signal in self.signals.items()},
             features_from=self.features_from,
+            versions=self.versions.core(),
         )
