@@ -1,7 +1,9 @@
 """What tests of every kind may ask for."""
 
+import contextlib
 import os
 import re
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NoReturn
@@ -11,6 +13,7 @@ from xdist.workermanage import WorkerController
 
 from tests.broker import ROOT, LocalKafka, why_not_local
 from tests.kafka_fixture import Kafka, Topics, open_kafka
+from tests.registry import LocalRegistry, RegistryError
 
 KAFKA = pytest.StashKey[set[str]]()
 """What Kafka was used. Of a worker of several, its end tells."""
@@ -53,6 +56,17 @@ def local_kafka(java: None) -> Iterator[LocalKafka]:
     """A real broker of the test's own, which it may stop, kill and restart."""
     with LocalKafka() as broker:
         yield broker
+
+
+@pytest.fixture(scope="session")
+def registry() -> Iterator[LocalRegistry]:
+    """A real schema registry; a test that stops it starts it again."""
+    with contextlib.ExitStack() as stack:
+        try:
+            found = stack.enter_context(LocalRegistry())
+        except (RegistryError, OSError, subprocess.SubprocessError) as failed:
+            lacks(f"needs a real schema registry: {failed}")
+        yield found
 
 
 @pytest.fixture

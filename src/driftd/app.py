@@ -26,6 +26,8 @@ from driftd.kafka.dead_letters import DeadLetters, PoisonGuard
 from driftd.kafka.decode import Decoder
 from driftd.kafka.mapping import FIELDS, TopicFormat, TopicMapping, kinds_of, topic_formats
 from driftd.kafka.mapping import Source as Found
+from driftd.kafka.registry import Registry, RegistryConfig
+from driftd.kafka.schemas import Schemas
 from driftd.kafka.source import Source, SourceConfig, load_or_create_instance_id
 from driftd.loop import Loop, Pace
 from driftd.outlet import Outlet
@@ -129,9 +131,12 @@ class Daemon:
             payload=settings.kafka.dead_letters.payload,
         )
         stack.callback(dead_letters.close)
+        schemas = schemas_for(settings)
+        if schemas is not None:
+            stack.callback(schemas.close)
         loop = self._loop = Loop(
             source=self._source(store, engine, rows),
-            decoder=decoder_for(settings),
+            decoder=decoder_for(settings, schemas=schemas),
             opening=_changed_kinds(engine, {kind: settings.kafka.topics.of(kind) for kind in KINDS}),
             engine=engine,
             store=store,
@@ -240,12 +245,26 @@ def _changed_kinds(engine: Engine, topics: Mapping[Kind, Sequence[str]]) -> Disc
     return Discovered(changed) if changed else None
 
 
-def decoder_for(settings: Settings, files: Iterable[str] = ()) -> Decoder:
-    """The decoder of the settings' topics. `files`: names of recorded inputs, which may hold any kind of event."""
+def schemas_for(settings: Settings) -> Schemas | None:
+    """The schemas of the settings' registry, to be closed; None where they name none. Raises UserError."""
+    said = settings.kafka.schema_registry
+    if said is None:
+        return None
+    try:
+        return Schemas(Registry(RegistryConfig(said.url, said.timeout / SECOND, said.client())))
+    except (OSError, ValueError) as fault:  # its certificates
+        raise UserError(f"kafka.schema_registry: {fault}", "`driftd check` names what to mend") from fault
+
+
+def decoder_for(settings: Settings, files: Iterable[str] = (), schemas: Schemas | None = None) -> Decoder:
+    """The decoder of the settings' topics. `files`: names of recorded inputs, which may hold any kind of event.
+
+    `schemas`: where records of the settings' topics name any.
+    """
     topics = {kind: settings.kafka.topics.of(kind) for kind in KINDS}
     mappings = {name: _mapping(one) for name, one in settings.kafka.mapping.items()}
     formats = topic_formats(topics, mappings)
-    return Decoder({**formats, **{name: TopicFormat(KINDS) for name in files}}, settings.spec().folded)
+    return Decoder({**formats, **{name: TopicFormat(KINDS) for name in files}}, settings.spec().folded, schemas)
 
 
 def _mapping(said: SettingsMapping) -> TopicMapping:

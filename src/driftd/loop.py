@@ -1,7 +1,8 @@
 """Poll, profile, apply, commit, deliver: the daemon's one loop, in one thread.
 
 What leaves the process leaves after the commit that made it durable; what was read is passed only by that commit. So a
-kill at any instant repeats work and nothing else. A full outbox or a partition far ahead pauses reading, never polling.
+kill at any instant repeats work and nothing else. A full outbox, a partition far ahead or a schema registry that does not
+answer pauses reading, never polling.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ from driftd.core.profile import profile
 from driftd.core.view import ReceiverView, Runtime
 from driftd.errands import Errands, Reloads
 from driftd.http.published import Published
+from driftd.kafka.backlog import Backlog
 from driftd.kafka.block import RecordRun
 from driftd.kafka.dead_letters import DeadLetters, PoisonGuard
 from driftd.kafka.decode import Decoder
@@ -98,6 +100,7 @@ class Loop:
         self.reloads = Reloads(at=clock())
         self.owing_since: float | None = None
         self.errands = Errands()
+        self.backlog = Backlog(decoder.ready)
 
     def run(self, stop: threading.Event) -> None:
         """Until `stop` is set. Raises UserError where going on would be wrong (mostly poison, a fatal broker error)."""
@@ -108,8 +111,11 @@ class Loop:
             if self.opening is not None:
                 self._take(self.opening)
             while not stop.is_set():
-                for read in self.source.poll(POLL_S):
+                waited = bool(self.backlog)
+                for read in self.backlog.through(self.source.poll(POLL_S)):
                     self._take(read)
+                if bool(self.backlog) != waited:
+                    self._hold_back()  # at once: what is read ahead has no other bound
                 self.errands.run()
                 now = time.monotonic()
                 if now >= next_commit or self.pending.actions or self.pending.records >= RECORDS_A_COMMIT:
@@ -244,7 +250,12 @@ class Loop:
     def _caught_up(self, oldest_told: float) -> bool:
         """Of every partition all was read, or what is read there now is worth telling alone."""
         arrivals = self.engine.clock.arrivals
-        return all(n == 0 or arrivals.get(p, -NEVER) >= oldest_told for p, n in self.source.lag().items())
+        return all(n == 0 or arrivals.get(p, -NEVER) >= oldest_told for p, n in self._lag().items())
+
+    def _lag(self) -> dict[PartitionId, int | None]:
+        """Records that are not applied yet; None where it is not known."""
+        waiting = self.backlog.records
+        return {p: n if n is None else n + waiting[p] for p, n in self.source.lag().items()}
 
     def _told_by(self, action: Action) -> Action:
         """All that stands behind it was stamped before `read_until`: so far must be read again to see it again."""
@@ -260,8 +271,9 @@ class Loop:
     # -- holding back and telling ------------------------------------------------------------------------------------
 
     def _hold_back(self) -> None:
-        known = set(self.engine.clock.arrivals)
-        paused = frozenset(known if self.outbox_full() else self.engine.clock.ahead(self.pace.max_skew))
+        known = self.engine.clock.arrivals.keys() | self.backlog.discovered
+        all_wait = self.backlog or self.outbox_full()
+        paused = frozenset(known if all_wait else self.engine.clock.ahead(self.pace.max_skew))
         if paused != self.paused:
             self.source.resume(self.paused - paused)
             self.source.pause(paused - self.paused)
@@ -273,8 +285,11 @@ class Loop:
         for bound, count in zip(COMMIT_BOUNDS, self.commits, strict=False):
             total += count
             cumulative.append((bound, total))
-        lag: Mapping[PartitionId, int | None] = self.source.lag()
+        lag: Mapping[PartitionId, int | None] = self._lag()
+        registry = self.decoder.registry
         unready = list(self.source.unready())
+        if registry is not None and registry.problem:
+            unready.append(registry.problem)
         if not unready and any(value is None for value in lag.values()):
             unready.append("the lag of some partition is not known yet")
         if tuple(unready) != self.published.runtime.unready:
@@ -294,6 +309,9 @@ class Loop:
             bytes_read=self.bytes_read,
             dead_letters=self.dead_letters.sent,
             lost=self.source.lost,
+            registry_up=None if registry is None or not registry.asked else not registry.problem,
+            registry_failures=None if registry is None else registry.failures,
+            registry_waiting=None if registry is None else bool(self.backlog),
             unknown_features=unknown,
             dropped_features=dropped,
             commits=sum(self.commits),

@@ -13,7 +13,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Literal
 
-from driftd.app import decoder_for, references
+from driftd.app import decoder_for, references, schemas_for
 from driftd.core.action import Action, rfc3339
 from driftd.core.engine import Engine
 from driftd.core.event import KINDS, Discovered, Kind, PartitionId
@@ -27,6 +27,7 @@ from driftd.kafka.envelope import time_of
 from driftd.kafka.mapping import kinds_of
 from driftd.kafka.reasons import REMEDIES, Reason
 from driftd.kafka.recorded import read_topic
+from driftd.kafka.schemas import Schemas
 from driftd.settings.load import load
 from driftd.settings.schema import Settings
 
@@ -37,17 +38,21 @@ CHUNK = 2_000
 class Replay:
     """An engine over recorded events, and the decoder that learns its grids."""
 
-    def __init__(self, settings: Settings, kinds: dict[PartitionId, tuple[Kind, ...]]) -> None:
+    def __init__(
+        self, settings: Settings, kinds: dict[PartitionId, tuple[Kind, ...]], schemas: Schemas | None = None
+    ) -> None:
         spec = settings.spec()
         self.engine = Engine(spec, references(spec))
-        self.decoder: Decoder = decoder_for(settings, sorted({p.topic for p in kinds if p.topic.startswith(FILE)}))
+        files = sorted({p.topic for p in kinds if p.topic.startswith(FILE)})
+        self.decoder: Decoder = decoder_for(settings, files, schemas)
         self.engine.apply(Discovered(kinds))
         self.refused: dict[str, int] = {}
         self.records = 0
         self._teach()
 
     def read(self, run: RecordRun) -> list[Action]:
-        """One block."""
+        """One block. Raises UserError where it names schemas and the registry does not answer."""
+        self.decoder.wait(run)
         block = self.decoder.decode(run.partition, run)
         self.records += block.records
         found = profile(block, self.engine.plan_of)
@@ -78,7 +83,7 @@ def main(
     """Prints each transition that would have been sent. Raises UserError."""
     settings = load(config, os.environ)
     runs, kinds = _open(settings, events, options or EventOptions(), since, until)
-    replay = Replay(settings, kinds)
+    replay = Replay(settings, kinds, schemas_for(settings))
     for run in runs:
         for action in replay.read(run):
             _print(action, output)

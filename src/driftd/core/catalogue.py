@@ -189,12 +189,18 @@ _PARTITIONS = _group(
     ("arrival_timestamp_seconds", "gauge", PARTITION, "stored", "PartitionView.arrival",
      "Arrival time: how far the partition's clock has come; absent while it is not known."),
     ("partition_paused", "gauge", PARTITION, "process", "Runtime.paused, PartitionView.paused",
-     "1 while reading is paused, because others are too far behind or the outbox is full, else 0."),
+     "1 while reading is paused, because others are too far behind, the outbox is full or schemas are missing, else 0."),
     ("lag_records", "gauge", PARTITION, "process", "Runtime.lag",
      "Records not yet read; absent while the broker has not said."),
     ("lag_known", "gauge", PARTITION, "process", "Runtime.lag", "1 if the lag is known, else 0."),
     ("lost_records_total", "counter", (), "process", "Runtime.lost",
      "Records that the brokers had dropped before they were read; the log says which."),
+    ("schema_registry_up", "gauge", (), "process", "Runtime.registry_up",
+     "1 if the schema registry answered when it was last asked, else 0; absent where nothing was asked yet."),
+    ("schema_registry_failures_total", "counter", (), "process", "Runtime.registry_failures",
+     "Questions that the schema registry did not answer; each is asked again."),
+    ("schema_registry_waiting", "gauge", (), "process", "Runtime.registry_waiting",
+     "1 while reading waits for schemas of the registry, else 0."),
 )  # fmt: skip
 
 _DELIVERY = _group(

@@ -159,6 +159,8 @@ class Runtime:
     `unready`: why it is not ready, empty when it is. `lag`: records not yet read, None where the broker has not said.
     `commit_buckets`: commits by duration, cumulative, (upper bound in seconds, count). `lost`: records that the brokers
     had dropped before they were read. `unknown_features`, `dropped_features`: values, by model (see `Decoder`).
+    `registry_up`: whether the schema registry answered when it was last asked; None where there is none, or it was not
+    asked yet. `registry_waiting`: whether reading waits for it.
     """
 
     unready: tuple[str, ...] = ("starting",)
@@ -169,6 +171,9 @@ class Runtime:
     bytes_read: int = 0
     dead_letters: int = 0
     lost: int = 0
+    registry_up: bool | None = None
+    registry_failures: int | None = None
+    registry_waiting: bool | None = None
     unknown_features: Mapping[str, int] = field(default_factory=dict)
     dropped_features: Mapping[str, int] = field(default_factory=dict)
     commits: int = 0

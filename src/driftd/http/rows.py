@@ -100,6 +100,10 @@ def _one(get: Callable[[Scrape], float | None]) -> Source:
     return rows
 
 
+def _bit(known: bool | None) -> int | None:  # noqa: FBT001 - it is the value
+    return None if known is None else int(known)
+
+
 def _seconds(ms: int | None) -> float | None:
     return None if ms is None else ms / 1000
 
@@ -296,6 +300,9 @@ SOURCES: Final[dict[str, Source]] = {
     "driftd_lag_records": _lag,
     "driftd_lag_known": _lag_known,
     "driftd_lost_records_total": _one(lambda s: s.runtime.lost),
+    "driftd_schema_registry_up": _one(lambda s: _bit(s.runtime.registry_up)),
+    "driftd_schema_registry_failures_total": _one(lambda s: s.runtime.registry_failures),
+    "driftd_schema_registry_waiting": _one(lambda s: _bit(s.runtime.registry_waiting)),
     "driftd_outbox_waiting": _waiting,
     "driftd_outbox_dead": _dead,
     "driftd_deliveries_total": _deliveries,

@@ -31,10 +31,12 @@ from driftd.kafka.envelope import (
     is_backfill,
 )
 from driftd.kafka.features import SignalType
+from driftd.kafka.framed import schema_ids
 from driftd.kafka.grouping import Fold, Gathered, Group, Topic, topic_of
-from driftd.kafka.mapping import TopicFormat
+from driftd.kafka.mapping import READS, TopicFormat
 from driftd.kafka.readers import FeatureReader, LeftOut, Readers
 from driftd.kafka.reasons import Reason, Refused
+from driftd.kafka.schemas import RegistryState, Schemas
 from driftd.kafka.signals import labels, predictions, seen, typed
 
 _CHUNK: Final = 512
@@ -44,10 +46,20 @@ _ENOUGH: Final = 256
 
 
 class Decoder:
-    """Decodes the records of all topics. `formats`: by topic name or ^expression (see `mapping.topic_formats`)."""
+    """Decodes the records of all topics. `formats`: by topic name or ^expression (see `mapping.topic_formats`).
 
-    def __init__(self, formats: Mapping[str, TopicFormat], fold: Fold = lambda _, version: version) -> None:
+    `schemas`: of the topics whose records name schemas of a registry; those of a run must be known when it is decoded.
+    """
+
+    def __init__(
+        self,
+        formats: Mapping[str, TopicFormat],
+        fold: Fold = lambda _, version: version,
+        schemas: Schemas | None = None,
+    ) -> None:
         self._formats, self._fold = formats, fold
+        self._schemas = schemas
+        self._reads = READS if schemas is None else {**READS, **schemas.reads}
         self._topics: dict[str, Topic] = {}
         self._native = NativeReader()
         self._readers = Readers()
@@ -75,6 +87,22 @@ class Decoder:
     def forget_types(self, model: str, kind: Kind) -> None:
         """From now on every feature of this (model, kind) is a column of objects."""
         self._readers.learn(model, kind, None)
+
+    @property
+    def registry(self) -> RegistryState | None:
+        """How the schema registry fares; None where no records name schemas."""
+        return None if self._schemas is None else self._schemas.state
+
+    def ready(self, run: RecordRun) -> bool:
+        """Whether a run can be decoded: all schemas that it names are known. Those that are not are asked for."""
+        if self._schemas is None or not self._topic(run.partition.topic).framed:
+            return True
+        return self._schemas.ready(schema_ids(run.values))
+
+    def wait(self, run: RecordRun) -> None:
+        """Until it can. Raises UserError where the registry does not say."""
+        if self._schemas is not None and self._topic(run.partition.topic).framed:
+            self._schemas.wait(schema_ids(run.values))
 
     def decode(self, partition: PartitionId, run: RecordRun) -> Block:
         """The block of a run that is not empty. Never raises for what is in a record."""
@@ -119,7 +147,7 @@ class Decoder:
     def _topic(self, name: str) -> Topic:
         found = self._topics.get(name)
         if found is None:
-            found = self._topics[name] = topic_of(self._formats, name)
+            found = self._topics[name] = topic_of(self._formats, name, self._reads)
         return found
 
     # -- envelopes ---------------------------------------------------------------------------------------------------

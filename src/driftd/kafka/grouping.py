@@ -15,7 +15,7 @@ from driftd.core.event import KINDS, ROW, UNVERSIONED, Kind, Refusal, record_off
 from driftd.kafka.block import RecordRun
 from driftd.kafka.envelope import Envelope
 from driftd.kafka.features import AnyColumns, KnownColumns, good_name
-from driftd.kafka.mapping import Compiled, TopicFormat, compile_mapping, format_of, is_backfill
+from driftd.kafka.mapping import FRAMED, READS, Compiled, Reads, TopicFormat, compile_mapping, format_of, is_backfill
 from driftd.kafka.reasons import Reason, Refused
 
 Fold = Callable[[str, str], str]
@@ -25,16 +25,21 @@ _KINDS: Final[dict[str, Kind]] = {kind: kind for kind in KINDS}
 
 @dataclass(frozen=True, slots=True)
 class Topic:
-    """`kinds`: those that it carries. `mapping` None: the native form, one event a record."""
+    """`kinds`: those that it carries. `mapping` None: the native form, one event a record. `framed`: its records name
+    schemas of a registry.
+    """
 
     kinds: tuple[Kind, ...]
     mapping: Compiled | None
+    framed: bool = False
 
 
-def topic_of(formats: Mapping[str, TopicFormat], name: str) -> Topic:
+def topic_of(formats: Mapping[str, TopicFormat], name: str, reads: Reads = READS) -> Topic:
     """A topic by its format; see `mapping.topic_formats`."""
     form = format_of(formats, name)
-    return Topic(form.kinds, None if form.mapping is None else compile_mapping(form.mapping, name))
+    if form.mapping is None:
+        return Topic(form.kinds, None)
+    return Topic(form.kinds, compile_mapping(form.mapping, name, reads), form.mapping.format in FRAMED)
 
 
 @dataclass(slots=True)

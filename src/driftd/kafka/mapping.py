@@ -22,7 +22,9 @@ from driftd.kafka.value import Headers, header_text, parse_object
 Field = Literal["id", "model", "version", "time", "prediction", "label", "kind"]
 FIELDS: Final[tuple[Field, ...]] = ("id", "model", "version", "time", "prediction", "label", "kind")
 From = Literal["const", "path", "header", "topic"]
-Format = Literal["json", "cloudevents", "kserve"]
+Format = Literal["json", "cloudevents", "kserve", "avro", "json_schema"]
+FRAMED: Final[tuple[Format, ...]] = ("avro", "json_schema")
+"""Formats whose records name a schema of a registry."""
 Read = Callable[[bytes | None, Headers | None], list[dict[str, object]]]
 """From a record's value and headers to the objects that it holds, at least one; raises Refused."""
 
@@ -119,12 +121,14 @@ def _cloudevent(value: bytes | None, headers: Headers | None) -> list[dict[str, 
     return [cloudevents.read_event(value, headers)]
 
 
-READS: Final[Mapping[Format, Read]] = {"json": _json, "cloudevents": _cloudevent, "kserve": kserve.read_rows}
+Reads = Mapping[Format, Read]
+READS: Final[Reads] = {"json": _json, "cloudevents": _cloudevent, "kserve": kserve.read_rows}
+"""Of the formats that need nothing but the record; framed ones need the schemas, too."""
 
 
 def default_path(form: Format, field: str) -> str:
     """Where a format has a field that a mapping does not say."""
-    if form == "json" or field in ("id", "time"):
+    if form in ("json", *FRAMED) or field in ("id", "time"):
         return field
     return f"data.{_KSERVE_NAMES.get(field, field) if form == 'kserve' else field}"
 
@@ -132,10 +136,10 @@ def default_path(form: Format, field: str) -> str:
 _KSERVE_NAMES: Final = {"version": "model_version", "features": "inputs"}
 
 
-def compile_mapping(mapping: TopicMapping, topic: str, read: Read | None = None) -> Compiled:
-    """One function for all records of one topic. `read`: by default that of the mapping's format."""
+def compile_mapping(mapping: TopicMapping, topic: str, reads: Reads = READS) -> Compiled:
+    """One function for all records of one topic. `reads`: by format."""
     form = mapping.format
-    read = read or READS[form]
+    read = reads[form]
     getters: list[tuple[str, Getter]] = [("tags", _path(default_path(form, "tags")))]
     used = {default_path(form, "tags")}
     for field in FIELDS:

@@ -25,6 +25,9 @@ class Reason(StrEnum):
     LABEL_MISSING = "label_missing"
     CLOUDEVENT = "cloudevent"
     TENSOR = "tensor"
+    FRAME = "frame"
+    SCHEMA = "schema"
+    AVRO = "avro"
     AHEAD = "ahead"
     """Not the decoder's: the map gives it to an event further ahead of its block than `max_ahead`."""
 
@@ -45,6 +48,9 @@ REMEDIES: Final[Mapping[Reason, str]] = {
     Reason.LABEL_MISSING: "give `label` in a label event (null is allowed)",
     Reason.CLOUDEVENT: "send CloudEvents 1.0 with JSON data, binary (headers ce_*) or structured, one a record",
     Reason.TENSOR: "send V2 inference requests and responses as JSON, each tensor with as many values as its shape says",
+    Reason.FRAME: "send what a schema registry's serializer writes (a byte 0, the schema id, the data), or set another format",
+    Reason.SCHEMA: "register the schema that the record names, of the kind that the format of its mapping reads",
+    Reason.AVRO: "write the data by the very schema whose id stands before it",
     Reason.AHEAD: "set the producer's clock, or raise monitoring.window.max_ahead",
 }
 

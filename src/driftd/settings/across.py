@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from driftd.core.spec import DAY, SECOND
 from driftd.settings.document import Node
 from driftd.settings.fault import ENVIRONMENT, Key, Ledger
-from driftd.settings.kafka import BROKERS_OWN, OWNED, SECRET, covers, is_expression
+from driftd.settings.kafka import BROKERS_OWN, FRAMED, OWNED, SECRET, covers, is_expression
 from driftd.settings.keys import nearest
 from driftd.settings.monitoring import Model, Monitoring, Retrain, WindowRule
 from driftd.settings.quantity import format_duration
@@ -153,6 +153,10 @@ class Across:
             if name not in topics:
                 remedy = "write it as it stands in kafka.topics, or add it there"
                 self.say((("kafka", "mapping", name),), "a mapping of something that is not in kafka.topics", remedy)
+            form = kafka.mapping[name].format
+            if form in FRAMED and kafka.schema_registry is None:
+                remedy = "add kafka.schema_registry: {url: ...}"
+                self.say((("kafka", "mapping", name, "format"),), f"`{form}` needs a schema registry", remedy)
             kind = kafka.mapping[name].kind
             if kind is not None and kind.const not in (None, "prediction", "features", "label"):
                 key = ("kafka", "mapping", name, "kind", "const")

@@ -10,6 +10,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from driftd.core.event import Kind
 from driftd.settings.quantity import refuse, shortened
+from driftd.settings.registry import SchemaRegistry
 from driftd.settings.secret import Secret
 from driftd.settings.section import Many, Named, Section, expression
 
@@ -144,6 +145,10 @@ class Whence(Section):
         raise AssertionError("validated: one is given")
 
 
+FRAMED = ("avro", "json_schema")
+"""Formats whose records name a schema of a registry."""
+
+
 class At(Section):
     """Where a foreign record holds an object."""
 
@@ -153,7 +158,7 @@ class At(Section):
 class TopicMapping(Section):
     """How the records of a topic are read that are not in the native format. None: where their format has it."""
 
-    format: Literal["json", "cloudevents", "kserve"] = "json"
+    format: Literal["json", "cloudevents", "kserve", "avro", "json_schema"] = "json"
     model: Whence
     id: Whence | None = None
     version: Whence | None = None
@@ -173,6 +178,7 @@ class Kafka(Section):
     client: Named[ClientValue] = Field(default={}, repr=False)
     secrets: Named[Secret] = Field(default={}, alias="secret_files")
     mapping: Named[TopicMapping] = Field(default={})
+    schema_registry: SchemaRegistry | None = None
 
     def client_config(self) -> Mapping[str, str]:
         """What librdkafka is given, secrets included: never to be logged."""

@@ -15,6 +15,12 @@ from driftd.settings.monitoring import BUILT_IN_RULES
 PATHS: tuple[Key, ...] = (
     ("state", "directory"),
     ("kafka", "secret_files", ANY),
+    ("kafka", "schema_registry", "password_file"),
+    ("kafka", "schema_registry", "token_file"),
+    ("kafka", "schema_registry", "ca_file"),
+    ("kafka", "schema_registry", "certificate_file"),
+    ("kafka", "schema_registry", "key_file"),
+    ("kafka", "schema_registry", "key_password_file"),
     ("monitoring", "reference", "file"),
     ("monitoring", "reference", "versions", ANY),
     ("models", ANY, "reference", "file"),
