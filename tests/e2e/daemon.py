@@ -9,6 +9,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
@@ -17,10 +18,11 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import httpx
-from confluent_kafka import Producer
+from confluent_kafka import Consumer, Producer, TopicPartition
 
 from driftd.store.database import FILE
 from driftd.store.reader import Reader
+from tests.kafka_fixture import Kafka
 
 T = TypeVar("T")
 PROGRAM = Path(sys.executable).parent / "driftd"
@@ -216,3 +218,61 @@ def event(model: str, version: str, time_ms: int, features: dict[str, object], p
         "kind": "prediction", "model": model, "version": version, "time": time_ms, "features": features, "prediction": prediction,
     }  # fmt: skip
     return json.dumps(document).encode()
+
+
+def sums(daemon: Daemon) -> Counter[str]:
+    """Every metric, summed over its series."""
+    found: Counter[str] = Counter()
+    for line in (daemon.get("/metrics") or "").splitlines():
+        if line.startswith("driftd_"):
+            series, _, value = line.rpartition(" ")
+            found[series.partition("{")[0]] += float(value)  # type: ignore[assignment]
+    return found
+
+
+def when(daemon: Daemon, what: str, holds: Callable[[Counter[str]], bool]) -> Counter[str]:
+    """The sums once they are so."""
+
+    def probe() -> Counter[str] | None:
+        now = sums(daemon)
+        return now if now and holds(now) else None
+
+    return wait_for(what, probe)
+
+
+def read_up(daemon: Daemon, records: int) -> bool:
+    """Whether all of the topic is read, and the broker says that there is no more."""
+    now = sums(daemon)
+    return now["driftd_records_total"] == records and now["driftd_lag_known"] > 0 and not now["driftd_lag_records"]
+
+
+Letter = tuple[str, int, int, str, bytes | None]
+"""Topic, partition, offset and reason, as the headers say; and the record's bytes."""
+
+
+def letters(kafka: Kafka, dead: str, enough: Callable[[list[Letter]], bool]) -> list[Letter]:
+    """What the dead-letter topic holds, as soon as that is enough."""
+    consumer = Consumer({"bootstrap.servers": kafka.bootstrap_servers, "group.id": f"{dead}-letters"})
+    consumer.assign([TopicPartition(dead, 0, 0)])
+    found: list[Letter] = []
+
+    def read() -> bool:
+        for message in consumer.consume(500, 0.1):
+            headers: Any = message.headers()
+            said = {key: value.decode() for key, value in headers}
+            found.append(
+                (
+                    said["driftd.topic"],
+                    int(said["driftd.partition"]),
+                    int(said["driftd.offset"]),
+                    said["driftd.reason"],
+                    message.value(),
+                )
+            )
+        return enough(found)
+
+    try:
+        wait_for("the dead letters", read)
+    finally:
+        consumer.close()
+    return found

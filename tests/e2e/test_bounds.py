@@ -8,15 +8,27 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
-from confluent_kafka import Consumer, TopicPartition
+from confluent_kafka import TopicPartition
 from confluent_kafka.admin import AdminClient
 
 from driftd.store.reader import Reader
-from tests.e2e.daemon import Daemon, driftd, event, produce, running, settings, wait_for
+from tests.e2e.daemon import (
+    Daemon,
+    Letter,
+    driftd,
+    event,
+    letters,
+    produce,
+    read_up,
+    running,
+    settings,
+    sums,
+    wait_for,
+    when,
+)
 from tests.kafka_fixture import Kafka
 
 START = 1_700_000_000_000
@@ -89,32 +101,6 @@ def daemon_of(bootstrap: str, directory: Path, topic: str, **sections: Mapping[s
     for name, section in sections.items():
         made[name] = {**made.get(name, {}), **section}
     return Daemon(directory, made)
-
-
-def sums(daemon: Daemon) -> Counter[str]:
-    """Every metric, summed over its series."""
-    found: Counter[str] = Counter()
-    for line in (daemon.get("/metrics") or "").splitlines():
-        if line.startswith("driftd_"):
-            series, _, value = line.rpartition(" ")
-            found[series.partition("{")[0]] += float(value)  # type: ignore[assignment]
-    return found
-
-
-def when(daemon: Daemon, what: str, holds: Callable[[Counter[str]], bool]) -> Counter[str]:
-    """The sums once they are so."""
-
-    def probe() -> Counter[str] | None:
-        now = sums(daemon)
-        return now if now and holds(now) else None
-
-    return wait_for(what, probe)
-
-
-def read_up(daemon: Daemon, records: int) -> bool:
-    """Whether all of the topic is read, and the broker says that there is no more."""
-    now = sums(daemon)
-    return now["driftd_records_total"] == records and now["driftd_lag_known"] > 0 and not now["driftd_lag_records"]
 
 
 # -- what waits ----------------------------------------------------------------------------------------------------
@@ -201,40 +187,10 @@ def test_a_full_outbox_costs_lag_and_nothing_else(
 # -- of poison -----------------------------------------------------------------------------------------------------
 
 POISON = {b"{oops": "json", b"[1]": "not_object", b"\xff\xfe": "utf8"}
-Letter = tuple[str, int, int, str, bytes | None]
-"""Topic, partition, offset and reason, as the headers say; and the record's bytes."""
 
 
 def plain(at: int, model: str = "m", x: float = 0.5) -> bytes:
     return event(model, "1", at, {"x": x}, x / 10)
-
-
-def letters(kafka: Kafka, dead: str, enough: Callable[[list[Letter]], bool]) -> list[Letter]:
-    """What the dead-letter topic holds, as soon as that is enough."""
-    consumer = Consumer({"bootstrap.servers": kafka.bootstrap_servers, "group.id": f"{dead}-letters"})
-    consumer.assign([TopicPartition(dead, 0, 0)])
-    found: list[Letter] = []
-
-    def read() -> bool:
-        for message in consumer.consume(500, 0.1):
-            headers: Any = message.headers()
-            said = {key: value.decode() for key, value in headers}
-            found.append(
-                (
-                    said["driftd.topic"],
-                    int(said["driftd.partition"]),
-                    int(said["driftd.offset"]),
-                    said["driftd.reason"],
-                    message.value(),
-                )
-            )
-        return enough(found)
-
-    try:
-        wait_for("the dead letters", read)
-    finally:
-        consumer.close()
-    return found
 
 
 def positions(daemon: Daemon) -> int:

@@ -1,0 +1,293 @@
+"""Records that name schemas of a real registry: decoded like native ones, through outages, by whoever may ask."""
+
+import base64
+import io
+import json
+import re
+import time
+from collections.abc import Callable, Iterator
+from decimal import Decimal
+from typing import Any
+
+import fastavro
+import pytest
+from confluent_kafka.schema_registry import Schema, SchemaReference, SchemaRegistryClient
+from confluent_kafka.schema_registry.avro import AvroSerializer
+from confluent_kafka.schema_registry.json_schema import JSONSerializer
+from confluent_kafka.serialization import MessageField, SerializationContext
+
+from driftd.core.event import Block, Mark, PartitionId
+from driftd.core.fault import UserError
+from driftd.kafka import schemas as schemas_module
+from driftd.kafka.decode import Decoder
+from driftd.kafka.mapping import Source, TopicFormat, TopicMapping
+from driftd.kafka.registry import Registry, RegistryConfig
+from driftd.kafka.schemas import Schemas
+from tests.kafka.records import event, flat, run_of
+from tests.registry import Gate, LocalRegistry
+
+LOG = PartitionId("log", 0)
+NATIVE = PartitionId("native", 0)
+AT = 1_795_428_000_123
+FEATURES: dict[str, Any] = {"type": "record", "name": "Features", "fields": [
+    {"name": "age", "type": ["null", "int"]},
+    {"name": "plan", "type": {"type": "enum", "name": "Plan", "symbols": ["free", "pro"]}},
+    {"name": "balance", "type": {"type": "bytes", "logicalType": "decimal", "precision": 9, "scale": 2}},
+]}  # fmt: skip
+EVENT: dict[str, Any] = {"type": "record", "name": "Event", "namespace": "ml", "fields": [
+    {"name": "model", "type": "string"},
+    {"name": "version", "type": "string"},
+    {"name": "time", "type": {"type": "long", "logicalType": "timestamp-micros"}},
+    {"name": "features", "type": FEATURES},
+    {"name": "prediction", "type": "double"},
+]}  # fmt: skip
+MODEL = Source("path", "model")
+
+
+@pytest.fixture(scope="module")
+def client(registry: LocalRegistry) -> SchemaRegistryClient:
+    return SchemaRegistryClient({"url": registry.url})
+
+
+@pytest.fixture
+def gate(registry: LocalRegistry) -> Iterator[Gate]:
+    made = Gate(registry.url)
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def opened() -> Iterator[Callable[..., Schemas]]:
+    """Schemas of a registry at a URL, closed at the end."""
+    made: list[Schemas] = []
+
+    def of(url: str, timeout_s: float = 5.0, **client: object) -> Schemas:
+        made.append(Schemas(Registry(RegistryConfig((url,), timeout_s, client))))
+        return made[-1]
+
+    yield of
+    for one in made:
+        one.close()
+
+
+@pytest.fixture(autouse=True)
+def soon(monkeypatch):
+    """What waits between questions waits not long."""
+    monkeypatch.setattr(schemas_module, "FIRST_WAIT_S", 0.02)
+    monkeypatch.setattr(schemas_module, "LONGEST_WAIT_S", 0.05)
+
+
+def register(client: SchemaRegistryClient, subject: str, schema: object, **more: Any) -> int:
+    return client.register_schema(subject, Schema(json.dumps(schema), **{"schema_type": "AVRO", **more}))
+
+
+def framed(number: int, data: bytes) -> bytes:
+    return b"\0" + number.to_bytes(4) + data
+
+
+def avro(number: int, schema: Any, value: object) -> bytes:
+    stream = io.BytesIO()
+    fastavro.schemaless_writer(stream, fastavro.parse_schema(schema), value)
+    return framed(number, stream.getvalue())
+
+
+def decoder(schemas: Schemas, mapping: TopicMapping) -> Decoder:
+    return Decoder({"log": TopicFormat(("prediction",), mapping), "native": TopicFormat(("prediction",))}, schemas)
+
+
+def decoded(schemas: Schemas, values: list[bytes | None], mapping: TopicMapping | None = None) -> Block:
+    subject = decoder(schemas, mapping or TopicMapping(model=MODEL, format="avro"))
+    run = run_of(values, LOG)
+    subject.wait(run)
+    return subject.decode(LOG, run)
+
+
+def reasons(block: Block) -> list[str]:
+    return [refusal.reason for refusal in block.malformed]
+
+
+def told(age: object = 41, **more: object) -> dict[str, Any]:
+    features = {"age": age, "plan": "pro", "balance": Decimal("12.50")}
+    return {"model": "churn", "version": "7", "time": AT * 1000, "features": features, "prediction": 0.5, **more}
+
+
+def test_what_confluents_serializer_writes_reads_like_native_events(registry, client, opened):
+    write = AvroSerializer(client, json.dumps(EVENT))
+    context = SerializationContext("log", MessageField.VALUE)
+    values = [write(told(age), context) for age in (41, None, 43)]
+    features = [{"age": age, "plan": "pro", "balance": 12.5} for age in (41, None, 43)]
+    native = [event(features=one, time=AT, prediction=0.5) for one in features]
+    schemas = opened(registry.url)
+    found = decoded(schemas, values)
+    assert found.malformed == ()
+    expected = decoder(schemas, TopicMapping(model=MODEL)).decode(NATIVE, run_of(native, NATIVE))
+    assert flat(found)["groups"] == flat(expected)["groups"]
+
+
+def test_json_behind_a_frame_reads_like_json(registry, client, opened):
+    schema = json.dumps({"$schema": "http://json-schema.org/draft-07/schema#", "title": "Event", "type": "object"})
+    write = JSONSerializer(schema, client)
+    native = json.loads(event(time=AT))
+    values = [write(native, SerializationContext("log-json", MessageField.VALUE))]
+    schemas = opened(registry.url)
+    found = decoded(schemas, values, TopicMapping(model=MODEL, format="json_schema"))
+    expected = decoder(schemas, TopicMapping(model=MODEL)).decode(NATIVE, run_of([event(time=AT)], NATIVE))
+    assert flat(found)["groups"] == flat(expected)["groups"]
+    number = int.from_bytes(values[0][1:5])
+    bad = decoded(
+        schemas, [framed(number, b"{"), framed(number, b"[]")], TopicMapping(model=MODEL, format="json_schema")
+    )
+    assert reasons(bad) == ["json", "not_object"]
+    (other,) = decoded(schemas, values).malformed
+    assert (other.reason, other.detail) == (
+        "schema",
+        f"schema {number} is json_schema, and the mapping's format is avro",
+    )
+
+
+def test_a_schema_that_grew_and_one_with_another_name_are_read_in_one_block(registry, client, opened):
+    first = register(client, "evolving", EVENT)
+    region = {"name": "region", "type": "string", "default": "eu"}
+    renamed = {"name": "years", "aliases": ["age"], "type": ["null", "int"]}
+    features = {**FEATURES, "fields": [renamed, *FEATURES["fields"][1:], region]}
+    fields = [{**field, "type": features} if field["name"] == "features" else field for field in EVENT["fields"]]
+    grown = {**EVENT, "fields": fields}
+    second = register(client, "evolving-too", grown)
+    assert first != second
+    later = told()
+    later["features"] = {"years": 43, "plan": "free", "balance": later["features"]["balance"], "region": "us"}
+    found = decoded(opened(registry.url), [avro(first, EVENT, told()), avro(second, grown, later)])
+    assert found.malformed == ()
+    (group,) = found.groups
+    columns = {name: list(column) for name, column in group.columns.items()}
+    assert (columns["age"], columns["years"]) == ([41, Mark.ABSENT], [Mark.ABSENT, 43])
+    assert (columns["plan"], columns["region"]) == (["pro", "free"], [Mark.ABSENT, "us"])
+
+
+def test_a_schema_may_name_others_of_the_registry(registry, client, opened):
+    plan = FEATURES["fields"][1]["type"]
+    register(client, "ml.Plan", {**plan, "namespace": "ml"})
+    features = {**FEATURES, "namespace": "ml", "fields": [FEATURES["fields"][0], {"name": "plan", "type": "ml.Plan"}]}
+    register(client, "ml.Features", features, references=[SchemaReference("ml.Plan", "ml.Plan", 1)])
+    model = {"name": "model", "type": "string"}
+    outer = {**EVENT, "fields": [model, {"name": "features", "type": "ml.Features"}]}
+    number = register(client, "naming", outer, references=[SchemaReference("ml.Features", "ml.Features", 1)])
+    inner = {**features, "fields": [FEATURES["fields"][0], {"name": "plan", "type": plan}]}
+    whole = {**EVENT, "fields": [model, {"name": "features", "type": inner}]}
+    value = avro(number, whole, {"model": "churn", "features": {"age": 41, "plan": "pro"}})
+    found = decoded(opened(registry.url), [value])
+    assert found.malformed == ()
+    assert {name: list(column) for name, column in found.groups[0].columns.items()}["plan"] == ["pro"]
+
+
+def test_each_fault_of_a_record_has_a_reason_of_its_own(registry, client, opened):
+    number = register(client, "faults", EVENT)
+    good = avro(number, EVENT, told())
+    text = register(client, "a-string", "string")
+    values = [good, None, b"", b"{}", b"\0\0", framed(999_999, b""), good[:-1], good + b"x", avro(text, "string", "x")]
+    found = decoded(opened(registry.url), values)
+    assert reasons(found) == ["empty", "empty", "frame", "frame", "schema", "avro", "avro", "not_object"]
+    assert [len(group.offset) for group in found.groups] == [1]
+    assert found.malformed[4].detail == "the registry has no schema of its id"
+
+
+def test_a_schema_is_asked_for_once_and_an_unknown_id_again_after_a_while(gate, client, opened, monkeypatch):
+    number = register(client, "once", EVENT)
+    good = avro(number, EVENT, told())
+    schemas = opened(gate.url)
+    for _ in range(3):
+        decoded(schemas, [good, good, framed(999_998, b"")])
+    assert sorted(gate.asked) == [f"/schemas/ids/{number}", "/schemas/ids/999998"]
+    monkeypatch.setattr(schemas_module, "UNKNOWN_S", -1.0)
+    other = opened(gate.url)
+    assert not other.ready([999_998])
+    until(lambda: gate.asked.count("/schemas/ids/999998") > 2, "it is asked for again", lambda: other.ready([999_998]))
+
+
+def test_what_is_remembered_has_a_bound_and_holds_the_block_at_hand(registry, client, opened, monkeypatch):
+    monkeypatch.setattr(schemas_module, "MOST_SCHEMAS", 2)
+    numbers = [register(client, f"bound-{i}", {**EVENT, "name": f"Event{i}"}) for i in range(4)]
+    schemas = opened(registry.url)
+    schemas.wait(numbers)
+    assert len(schemas._known) == 4
+    schemas.wait(numbers[:1])
+    assert (len(schemas._known), schemas.known(numbers[0]) is not None) == (2, True)
+
+
+def basic(user: str, password: str) -> str:
+    return "Basic " + base64.b64encode(f"{user}:{password}".encode()).decode()
+
+
+@pytest.mark.parametrize(
+    ("demands", "client_settings"),
+    [
+        (basic("me", "pa:ss"), {"basic.auth.user.info": "me:pa:ss"}),
+        (
+            "Bearer t0ken",
+            {
+                "bearer.auth.credentials.source": "STATIC_TOKEN",
+                "bearer.auth.token": "t0ken",
+                "bearer.auth.logical.cluster": "",
+            },
+        ),
+    ],
+    ids=["basic", "bearer"],
+)
+def test_who_shows_itself_is_let_in_and_who_does_not_waits(gate, client, opened, demands, client_settings):
+    number = register(client, "guarded", EVENT)
+    gate.demands = demands
+    assert decoded(opened(gate.url, **client_settings), [avro(number, EVENT, told())]).malformed == ()
+    stranger = opened(gate.url)
+    with pytest.raises(UserError, match=r"does not know who asks \(401\); mend username and password_file"):
+        decoded(stranger, [avro(number, EVENT, told())])
+    assert stranger.state.problem.endswith("does not know who asks (401)")
+    gate.demands = None
+    until(lambda: stranger.ready([number]), "the schema")
+    assert stranger.state.problem == ""
+
+
+def until(holds: Callable[[], object], what: str, turn: Callable[[], object] = lambda: None) -> None:
+    end = time.monotonic() + 20
+    while not holds():
+        turn()
+        assert time.monotonic() < end, f"waited in vain: {what}"
+        time.sleep(0.01)
+
+
+@pytest.mark.parametrize(
+    ("mode", "problem"),
+    [
+        ("failing", "fails: 503"),
+        ("hanging", "does not answer: timed out"),
+        ("page", "what answers at .* is no schema registry"),
+    ],
+)
+def test_an_outage_holds_the_block_and_nothing_of_it_is_refused(gate, client, opened, mode, problem):
+    number = register(client, "outage", EVENT)
+    schemas = opened(gate.url, 0.3)
+    subject = decoder(schemas, TopicMapping(model=MODEL, format="avro"))
+    run = run_of([avro(number, EVENT, told())] * 3, LOG)
+    gate.mode = mode
+    assert not subject.ready(run)
+    until(lambda: schemas.state.failures >= 2, "two failures")
+    assert not subject.ready(run)
+    assert re.search(problem, schemas.state.problem)
+    gate.mode = "open"
+    until(lambda: subject.ready(run), "the schema")
+    assert (subject.decode(LOG, run).malformed, schemas.state.problem) == ((), "")
+
+
+def test_nobody_there_is_no_answer(opened, monkeypatch):
+    monkeypatch.setattr(schemas_module, "PATIENCE_S", 0.3)
+    schemas = opened("http://127.0.0.1:9")
+    with pytest.raises(UserError, match=r"the schema registry at http://127.0.0.1:9 does not answer: .*refused"):
+        schemas.wait([1])
+
+
+def test_closing_does_not_wait_for_an_answer(gate, opened):
+    schemas = opened(gate.url, 60)
+    gate.mode = "hanging"
+    assert not schemas.ready([1])
+    began = time.monotonic()
+    schemas.close()
+    assert time.monotonic() - began < 5, "it would have waited for 60 s"
