@@ -31,9 +31,10 @@ from driftd.kafka.schemas import Schemas
 from driftd.kafka.source import Source, SourceConfig, load_or_create_instance_id
 from driftd.loop import Loop, Pace
 from driftd.outlet import Outlet
+from driftd.settings.kafka import Kafka, Whence
 from driftd.settings.kafka import TopicMapping as SettingsMapping
-from driftd.settings.kafka import Whence
 from driftd.settings.quantity import duration_s
+from driftd.settings.registry import SchemaRegistry
 from driftd.settings.schema import Settings
 from driftd.store import link_key
 from driftd.store.commit import Commit
@@ -131,7 +132,7 @@ class Daemon:
             payload=settings.kafka.dead_letters.payload,
         )
         stack.callback(dead_letters.close)
-        schemas = schemas_for(settings)
+        schemas = schemas_for(settings.kafka)
         if schemas is not None:
             stack.callback(schemas.close)
         loop = self._loop = Loop(
@@ -245,15 +246,17 @@ def _changed_kinds(engine: Engine, topics: Mapping[Kind, Sequence[str]]) -> Disc
     return Discovered(changed) if changed else None
 
 
-def schemas_for(settings: Settings) -> Schemas | None:
-    """The schemas of the settings' registry, to be closed; None where they name none. Raises UserError."""
-    said = settings.kafka.schema_registry
-    if said is None:
-        return None
+def registry_for(said: SchemaRegistry) -> Registry:
+    """Raises UserError."""
     try:
-        return Schemas(Registry(RegistryConfig(said.url, said.timeout / SECOND, said.client())))
+        return Registry(RegistryConfig(said.url, said.timeout / SECOND, said.client()))
     except (OSError, ValueError) as fault:  # its certificates
         raise UserError(f"kafka.schema_registry: {fault}", "`driftd check` names what to mend") from fault
+
+
+def schemas_for(kafka: Kafka) -> Schemas | None:
+    """The schemas of the settings' registry, to be closed; None where they name none. Raises UserError."""
+    return None if kafka.schema_registry is None else Schemas(registry_for(kafka.schema_registry))
 
 
 def decoder_for(settings: Settings, files: Iterable[str] = (), schemas: Schemas | None = None) -> Decoder:

@@ -138,6 +138,7 @@ def replay(
         "driftd sniff --brokers localhost:9092 --output yaml scoring-log > driftd.yaml",
         "driftd sniff --from earliest --records 200 --values scoring-log",
         "driftd sniff --output json scoring-log | jq .candidates",
+        "driftd sniff --brokers localhost:9092 --schema-registry http://localhost:8081 scored-avro",
     )
 )
 def sniff(
@@ -153,6 +154,9 @@ def sniff(
     ] = "latest",
     records: Annotated[int, typer.Option(min=1, max=100_000, metavar="N", help="At how many records to look.")] = 1_000,
     model: Annotated[str | None, typer.Option(metavar="NAME", help="The one model that all records are of.")] = None,
+    schema_registry: Annotated[
+        str | None, typer.Option(metavar="URL", help="The registry of framed records; by default that of the settings.")
+    ] = None,
     values: Annotated[bool, typer.Option("--values", help="Also show examples of what fields hold.")] = False,
     output: Annotated[
         Literal["text", "yaml", "json"], typer.Option(help="All in words; the draft alone; all for programs.")
@@ -162,7 +166,17 @@ def sniff(
     from driftd.commands import sniff as command  # noqa: PLC0415
 
     raise typer.Exit(
-        command.main(topic, config, brokers, records, output, model, earliest=from_ == "earliest", values=values)
+        command.main(
+            topic,
+            config,
+            brokers,
+            records,
+            output,
+            model,
+            schema_registry,
+            earliest=from_ == "earliest",
+            values=values,
+        )
     )
 
 

@@ -1,21 +1,18 @@
 """Records that name schemas of a real registry: decoded like native ones, through outages, by whoever may ask."""
 
 import base64
-import io
 import json
 import re
 import time
 from collections.abc import Callable, Iterator
-from decimal import Decimal
-from typing import Any
 
-import fastavro
 import pytest
-from confluent_kafka.schema_registry import Schema, SchemaReference, SchemaRegistryClient
+from confluent_kafka.schema_registry import SchemaReference
 from confluent_kafka.schema_registry.avro import AvroSerializer
 from confluent_kafka.schema_registry.json_schema import JSONSerializer
 from confluent_kafka.serialization import MessageField, SerializationContext
 
+from driftd.app import decoder_for, schemas_for
 from driftd.core.event import Block, Mark, PartitionId
 from driftd.core.fault import UserError
 from driftd.kafka import schemas as schemas_module
@@ -23,37 +20,14 @@ from driftd.kafka.decode import Decoder
 from driftd.kafka.mapping import Source, TopicFormat, TopicMapping
 from driftd.kafka.registry import Registry, RegistryConfig
 from driftd.kafka.schemas import Schemas
+from driftd.settings.load import load
+from tests.docs import pages
+from tests.kafka.framed_events import AT, EVENT, FEATURES, avro, framed, register, told
 from tests.kafka.records import event, flat, run_of
-from tests.registry import Gate, LocalRegistry
 
 LOG = PartitionId("log", 0)
 NATIVE = PartitionId("native", 0)
-AT = 1_795_428_000_123
-FEATURES: dict[str, Any] = {"type": "record", "name": "Features", "fields": [
-    {"name": "age", "type": ["null", "int"]},
-    {"name": "plan", "type": {"type": "enum", "name": "Plan", "symbols": ["free", "pro"]}},
-    {"name": "balance", "type": {"type": "bytes", "logicalType": "decimal", "precision": 9, "scale": 2}},
-]}  # fmt: skip
-EVENT: dict[str, Any] = {"type": "record", "name": "Event", "namespace": "ml", "fields": [
-    {"name": "model", "type": "string"},
-    {"name": "version", "type": "string"},
-    {"name": "time", "type": {"type": "long", "logicalType": "timestamp-micros"}},
-    {"name": "features", "type": FEATURES},
-    {"name": "prediction", "type": "double"},
-]}  # fmt: skip
 MODEL = Source("path", "model")
-
-
-@pytest.fixture(scope="module")
-def client(registry: LocalRegistry) -> SchemaRegistryClient:
-    return SchemaRegistryClient({"url": registry.url})
-
-
-@pytest.fixture
-def gate(registry: LocalRegistry) -> Iterator[Gate]:
-    made = Gate(registry.url)
-    yield made
-    made.close()
 
 
 @pytest.fixture
@@ -77,20 +51,6 @@ def soon(monkeypatch):
     monkeypatch.setattr(schemas_module, "LONGEST_WAIT_S", 0.05)
 
 
-def register(client: SchemaRegistryClient, subject: str, schema: object, **more: Any) -> int:
-    return client.register_schema(subject, Schema(json.dumps(schema), **{"schema_type": "AVRO", **more}))
-
-
-def framed(number: int, data: bytes) -> bytes:
-    return b"\0" + number.to_bytes(4) + data
-
-
-def avro(number: int, schema: Any, value: object) -> bytes:
-    stream = io.BytesIO()
-    fastavro.schemaless_writer(stream, fastavro.parse_schema(schema), value)
-    return framed(number, stream.getvalue())
-
-
 def decoder(schemas: Schemas, mapping: TopicMapping) -> Decoder:
     return Decoder({"log": TopicFormat(("prediction",), mapping), "native": TopicFormat(("prediction",))}, schemas)
 
@@ -106,11 +66,6 @@ def reasons(block: Block) -> list[str]:
     return [refusal.reason for refusal in block.malformed]
 
 
-def told(age: object = 41, **more: object) -> dict[str, Any]:
-    features = {"age": age, "plan": "pro", "balance": Decimal("12.50")}
-    return {"model": "churn", "version": "7", "time": AT * 1000, "features": features, "prediction": 0.5, **more}
-
-
 def test_what_confluents_serializer_writes_reads_like_native_events(registry, client, opened):
     write = AvroSerializer(client, json.dumps(EVENT))
     context = SerializationContext("log", MessageField.VALUE)
@@ -122,6 +77,31 @@ def test_what_confluents_serializer_writes_reads_like_native_events(registry, cl
     assert found.malformed == ()
     expected = decoder(schemas, TopicMapping(model=MODEL)).decode(NATIVE, run_of(native, NATIVE))
     assert flat(found)["groups"] == flat(expected)["groups"]
+
+
+def test_the_settings_of_the_docs_read_what_they_say(registry, client, tmp_path):
+    text = pages.block("docs/events.md", "yaml", 3)
+    assert "https://registry.example.com" in text
+    config = tmp_path / "driftd.yaml"
+    config.write_text(text.replace("https://registry.example.com", registry.url))
+    (tmp_path / "registry-password").write_text("nobody asks for it here")
+    settings = load(config, {})
+    fields = [{"name": "release", "type": {"type": "record", "name": "Release", "fields": [{"name": "name", "type": "string"}]}},
+              {"name": "inputs", "type": {"type": "map", "values": ["null", "int"]}},
+              {"name": "model", "type": "string"}]  # fmt: skip
+    schema = {"type": "record", "name": "Scored", "fields": fields}
+    number = register(client, "scored-of-the-docs", schema)
+    value = avro(number, schema, {"model": "churn", "release": {"name": "r7"}, "inputs": {"age": 41, "gone": None}})
+    schemas = schemas_for(settings.kafka)
+    assert schemas is not None
+    subject = decoder_for(settings, schemas=schemas)
+    run = run_of([value], PartitionId("scored", 0))
+    subject.wait(run)
+    (group,) = subject.decode(run.partition, run).groups
+    schemas.close()
+    assert (group.model, group.version) == ("churn", "r7")
+    assert {name: list(column) for name, column in group.columns.items()}["age"] == [41]
+    assert list(group.columns["gone"]) == [None]
 
 
 def test_json_behind_a_frame_reads_like_json(registry, client, opened):

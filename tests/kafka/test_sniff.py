@@ -136,7 +136,7 @@ def test_what_is_not_understood_is_counted_with_a_remedy(sniff):
     code, out, _, _ = sniff([*PLAIN, b"{", None, b"\0\0\0\0\x07abc"])
     assert code == 0
     assert "formats: json 50 (94.3%)" in out
-    assert "not understood: 1 records: it is framed for a schema registry (magic byte 0, schema id 7)" in out
+    assert "not understood: 1 records: it looks framed for a schema registry (magic byte 0, schema id 7)" in out
     assert "# 50 of 53 records of the sample would be counted" in out
 
 
@@ -152,7 +152,7 @@ def test_a_sample_is_bounded_and_taken_from_the_end_or_the_beginning(sniff):
 def test_a_topic_that_cannot_be_read_says_why_and_what_to_do(sniff):
     code, _, err, _ = sniff([b"\0\0\0\0\x07abc"] * 3)
     assert code == 1
-    assert "can be read: it is framed for a schema registry (magic byte 0, schema id 7); driftd reads JSON" in err
+    assert "can be read: it looks framed for a schema registry (magic byte 0, schema id 7); set kafka.schema_reg" in err
 
 
 def test_no_such_topic_and_no_broker(sniff, capsys, monkeypatch):

@@ -317,6 +317,72 @@ IN_ONE_KEY = [
         "add `model",
     ),
     Broken(
+        "registry with a password in its address",
+        "kafka:\n  schema_registry: {url: 'http://me:pass@h'}\n",
+        2,
+        "kafka.schema_registry.url",
+        "a user or password in an address",
+        "give `username` and `password_file`",
+    ),
+    Broken(
+        "registries in one address",
+        "kafka: {schema_registry: {url: 'http://h,http://i'}}\n",
+        1,
+        "kafka.schema_registry.url",
+        "more than an address",
+        "several as a list",
+    ),
+    Broken(
+        "registry without a scheme",
+        "kafka: {schema_registry: {url: 'registry:8081'}}\n",
+        1,
+        "kafka.schema_registry.url",
+        "not http or https",
+        "whole address",
+    ),
+    Broken(
+        "registry's user without a password",
+        "kafka: {schema_registry: {url: 'http://h', username: me}}\n",
+        1,
+        "kafka.schema_registry",
+        "belong together",
+        "give both",
+    ),
+    Broken(
+        "registry's user with a colon",
+        "kafka: {schema_registry: {url: 'http://h', username: 'a:b', password_file: p}}\n",
+        1,
+        "kafka.schema_registry",
+        "a user with a colon",
+        "another user",
+        files={"p": "secret"},
+    ),
+    Broken(
+        "registry's two ways in",
+        "kafka: {schema_registry: {url: 'http://h', username: me, password_file: p, token_file: p}}\n",
+        1,
+        "kafka.schema_registry",
+        "two ways in",
+        "remove one",
+        files={"p": "secret"},
+    ),
+    Broken(
+        "registry's cluster without a token",
+        "kafka: {schema_registry: {url: 'http://h', logical_cluster: lsrc-1}}\n",
+        1,
+        "kafka.schema_registry",
+        "without a token",
+        "add `token_file`",
+    ),
+    Broken(
+        "registry's key without a certificate",
+        "kafka: {schema_registry: {url: 'http://h', key_file: k}}\n",
+        1,
+        "kafka.schema_registry",
+        "a key without its certificate",
+        "add `certificate_file`",
+    ),
+    Broken(
         "mapping of two",
         "kafka: {mapping: {labels: {model: {path: a, const: b}}}}\n",
         1,
@@ -379,6 +445,14 @@ IN_ONE_KEY = [
 ]
 
 BETWEEN_KEYS = [
+    Broken(
+        "avro without a registry",
+        "kafka:\n  mapping:\n    predictions:\n      format: avro\n      model: {const: m}\n",
+        4,
+        "kafka.mapping.predictions.format",
+        "`avro` needs a schema registry",
+        "add kafka.schema_registry: {url: ...}",
+    ),
     Broken(
         "every",
         "monitoring:\n  window:\n    length: 1h\n    every: 7m\n",
@@ -523,6 +597,32 @@ BETWEEN_KEYS = [
 HOOK = "receivers:\n  ops:\n    webhook:\n      url: https://h/x\n      secret_file: hook\n"
 
 IN_FILES = [
+    Broken(
+        "no password of the registry",
+        "kafka:\n  schema_registry:\n    url: http://h\n    username: me\n    password_file: gone\n",
+        5,
+        "kafka.schema_registry.password_file",
+        "there is no file {folder}/gone",
+        "name a file",
+    ),
+    Broken(
+        "registry's authorities",
+        "kafka:\n  schema_registry:\n    url: https://h\n    ca_file: ca.pem\n",
+        4,
+        "kafka.schema_registry.ca_file",
+        "holds no certificate",
+        "certificates in PEM",
+        files={"ca.pem": "hello"},
+    ),
+    Broken(
+        "registry's certificate",
+        "kafka:\n  schema_registry:\n    url: https://h\n    certificate_file: c.pem\n",
+        4,
+        "kafka.schema_registry.certificate_file",
+        "and its key cannot be used",
+        "a certificate in PEM",
+        files={"c.pem": "hello"},
+    ),
     Broken("no secret", HOOK, 5, "receivers.ops.webhook.secret_file", "there is no file {folder}/hook", "name a file"),
     Broken(
         "empty secret", HOOK, 5, "receivers.ops.webhook.secret_file", "is empty", "name a file", files={"hook": "\n"}

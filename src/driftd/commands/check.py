@@ -19,6 +19,7 @@ from driftd.settings.kafka import Kafka, covers, is_expression
 from driftd.settings.keys import nearest
 from driftd.settings.load import Examined, examine
 from driftd.settings.monitoring import Model
+from driftd.settings.registry import SchemaRegistry
 from driftd.settings.schema import Settings
 
 BUILT_IN_SIGNALS = frozenset({"prediction", "class", "label", "error"})
@@ -60,6 +61,8 @@ def connection_faults(examined: Examined, settings: Settings) -> list[Fault]:
     """What cannot be reached from here, now. Nothing is sent to anybody but the broker."""
     faults = list(_creatable_faults(examined, settings.state.directory))
     faults += _broker_faults(examined, settings.kafka)
+    if settings.kafka.schema_registry is not None and not any(_certificate_faults(examined, settings)):
+        faults += _registry_faults(examined, settings.kafka.schema_registry)
     for name, receiver in settings.receivers.items():
         for key, (host, port) in receiver.hosts().items():
             try:
@@ -108,6 +111,28 @@ def _certificate_faults(examined: Examined, settings: Settings) -> Iterator[Faul
                 problem = f"{file} holds no certificate that can be read ({error.strerror or error})"
                 key = ("receivers", name, "email", "ca_file")
                 yield examined.fault(key, problem, "name a file of certificates in PEM")
+    registry = settings.kafka.schema_registry
+    if registry is not None:
+        yield from _registry_certificate_faults(examined, registry)
+
+
+def _registry_certificate_faults(examined: Examined, registry: SchemaRegistry) -> Iterator[Fault]:
+    context = ssl.create_default_context()
+    if registry.ca_file is not None:
+        try:
+            context.load_verify_locations(cafile=registry.ca_file)
+        except OSError as error:  # SSLError is one
+            problem = f"{registry.ca_file} holds no certificate that can be read ({error.strerror or error})"
+            key = ("kafka", "schema_registry", "ca_file")
+            yield examined.fault(key, problem, "name a file of certificates in PEM")
+    if registry.certificate_file is not None:
+        password = "" if registry.key_password is None else registry.key_password.get_secret_value()
+        try:
+            context.load_cert_chain(registry.certificate_file, registry.key_file, password)
+        except OSError as error:
+            problem = f"{registry.certificate_file} and its key cannot be used ({error.strerror or error})"
+            remedy = "name a certificate in PEM, its key in it or in key_file, and its password in key_password_file"
+            yield examined.fault(("kafka", "schema_registry", "certificate_file"), problem, remedy)
 
 
 def _creatable_faults(examined: Examined, directory: Path) -> Iterator[Fault]:
@@ -174,6 +199,20 @@ def _client_faults(examined: Examined, kafka: Kafka) -> Iterator[Fault]:
         yield examined.fault(
             key, f"librdkafka refuses it: {said}", "mend it: librdkafka's CONFIGURATION.md lists them all"
         )
+
+
+def _registry_faults(examined: Examined, said: SchemaRegistry) -> Iterator[Fault]:
+    """Asked what reading will ask: for a schema by its id. That there is none of it is an answer."""
+    from driftd.app import registry_for  # noqa: PLC0415 - it brings everything along
+    from driftd.kafka.registry import ANY_ID, Unavailable  # noqa: PLC0415
+
+    registry = registry_for(said)
+    try:
+        registry.fetch(ANY_ID)
+    except Unavailable as fault:
+        yield examined.fault(("kafka", "schema_registry", "url"), fault.problem, fault.remedy)
+    finally:
+        registry.close()
 
 
 def _broker_faults(examined: Examined, kafka: Kafka) -> Iterator[Fault]:

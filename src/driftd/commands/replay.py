@@ -6,6 +6,7 @@ One partition a file; arrival time is the running maximum of event time; the end
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 from collections.abc import Iterator, Mapping
@@ -83,10 +84,14 @@ def main(
     """Prints each transition that would have been sent. Raises UserError."""
     settings = load(config, os.environ)
     runs, kinds = _open(settings, events, options or EventOptions(), since, until)
-    replay = Replay(settings, kinds, schemas_for(settings))
-    for run in runs:
-        for action in replay.read(run):
-            _print(action, output)
+    with contextlib.ExitStack() as stack:
+        schemas = schemas_for(settings.kafka)
+        if schemas is not None:
+            stack.callback(schemas.close)
+        replay = Replay(settings, kinds, schemas)
+        for run in runs:
+            for action in replay.read(run):
+                _print(action, output)
     for action in replay.finish():
         _print(action, output)
     refused = sum(replay.refused.values())

@@ -6,28 +6,38 @@ models, which the draft lists.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shlex
 import sys
 from collections import Counter
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 import yaml
+from pydantic import ValidationError
 
-from driftd.app import decoder_for
+from driftd.app import decoder_for, schemas_for
 from driftd.core.action import rfc3339
 from driftd.core.event import PartitionId
 from driftd.core.fault import UserError, printable
 from driftd.kafka.block import RecordRun
+from driftd.kafka.described import name_of
 from driftd.kafka.draft import Draft, draft
 from driftd.kafka.fields import Field
 from driftd.kafka.reasons import REMEDIES, Reason
+from driftd.kafka.registry import Schema
 from driftd.kafka.sample import Sample, read_sample
-from driftd.kafka.sniff import Finding, understand
-from driftd.settings.load import load
+from driftd.kafka.schemas import Schemas
+from driftd.kafka.sniff import Finding, ids_named, understand
+from driftd.settings.fault import SettingsError
+from driftd.settings.kafka import Kafka
+from driftd.settings.load import examine
+from driftd.settings.registry import SchemaRegistry
 from driftd.settings.schema import Settings
+from driftd.settings.wording import describe
 
 MOST_SHOWN = 40
 STILL_TO_SAY = """\
@@ -45,35 +55,54 @@ def main(
     records: int = 1_000,
     output: Output = "text",
     model: str | None = None,
+    schema_registry: str | None = None,
     *,
     earliest: bool = False,
     values: bool = False,
 ) -> int:
     """0: a draft was made; 1: nothing could be understood. Raises UserError."""
-    client = {"bootstrap.servers": brokers} if brokers else load(config, os.environ).kafka.client_config()
-    sample = read_sample(client, topic, records, earliest=earliest)
-    found = understand([(record.value, record.headers) for record in sample.records])
-    if not found.format:
-        _report(sample, found, None, values=values, earliest=earliest)
-        (why, remedy), _ = found.problems.most_common(1)[0]
-        raise UserError(f"no record of {topic} can be read: {why}", remedy, exit_code=1)
-    drafted = draft(found, topic, client["bootstrap.servers"], model, earliest=earliest)
-    counted = _tried(drafted, sample)
+    kafka, registry = _asked(config, brokers, schema_registry)
+    with contextlib.ExitStack() as stack:
+        schemas = schemas_for(kafka)
+        if schemas is not None:
+            stack.callback(schemas.close)
+        sample = read_sample(kafka.client_config(), topic, records, earliest=earliest)
+        read = [(record.value, record.headers) for record in sample.records]
+        if schemas is not None:
+            schemas.wait(ids_named(read))
+        found = understand(read, schemas)
+        if not found.format:
+            _report(sample, found, None, values=values, earliest=earliest)
+            (why, remedy), _ = found.problems.most_common(1)[0]
+            raise UserError(f"no record of {topic} can be read: {why}", remedy, exit_code=1)
+        drafted = draft(found, topic, kafka.bootstrap_servers, model, registry, earliest=earliest)
+        counted = _tried(drafted, sample, schemas)
+        named = _named(found, schemas)
     if output == "json":
-        print(json.dumps(_document(sample, found, drafted, counted, values=values), indent=2))
+        print(json.dumps(_document(sample, found, drafted, counted, named, values=values), indent=2))
     elif output == "yaml":
         print(_yaml(sample, drafted, counted), end="")
     else:
-        _report(sample, found, drafted, values=values, earliest=earliest)
-        again = _command(topic, config, brokers, records, model, earliest=earliest)
+        _report(sample, found, drafted, named, values=values, earliest=earliest)
+        again = _command(topic, config, brokers, schema_registry, records, model, earliest=earliest)
         print(f"\ndraft ({printable(again)}):\n---")
         print(_yaml(sample, drafted, counted), end="")
     return 0
 
 
-def _command(topic: str, config: Path, brokers: str | None, records: int, model: str | None, *, earliest: bool) -> str:
+def _command(
+    topic: str,
+    config: Path,
+    brokers: str | None,
+    schema_registry: str | None,
+    records: int,
+    model: str | None,
+    *,
+    earliest: bool,
+) -> str:
     """What writes the draft to a file; never to the one that the brokers are read from, which the shell would empty."""
     options = ["--brokers", brokers] if brokers else [] if config == Path("driftd.yaml") else ["--config", str(config)]
+    options += ["--schema-registry", schema_registry] if schema_registry else []
     options += ["--model", model] if model else []
     options += ["--from", "earliest"] if earliest else []
     options += ["--records", str(records)] if records != 1_000 else []
@@ -82,9 +111,42 @@ def _command(topic: str, config: Path, brokers: str | None, records: int, model:
     )
 
 
-def _tried(drafted: Draft, sample: Sample) -> Counter[str]:
+def _asked(config: Path, brokers: str | None, schema_registry: str | None) -> tuple[Kafka, dict[str, Any] | None]:
+    """The brokers and the registry that are asked; and what a draft says of the registry, secrets by their files."""
+    kafka, written = Kafka(), None
+    if brokers is not None:
+        kafka = kafka.model_copy(update={"bootstrap_servers": brokers})
+    else:
+        examined = examine(config, os.environ)
+        if examined.faults or examined.settings is None:
+            raise SettingsError(examined.faults)
+        kafka, node = examined.settings.kafka, examined.tree.at(("kafka", "schema_registry"))
+        written = cast("dict[str, Any] | None", node.plain()) if node is not None else None
+    if schema_registry is not None:
+        try:
+            registry = SchemaRegistry(url=(schema_registry,))
+        except ValidationError as error:
+            problem, remedy = describe(error.errors()[0])
+            raise UserError(f"--schema-registry: {problem}", remedy) from error
+        kafka, written = kafka.model_copy(update={"schema_registry": registry}), {"url": schema_registry}
+    return kafka, written
+
+
+def _named(found: Finding, schemas: Schemas | None) -> list[dict[str, Any]]:
+    """The schemas that records name, those of most records first."""
+    told = []
+    for number, n in found.schemas.most_common():
+        schema = schemas.known(number) if schemas is not None else None
+        if schemas is not None and isinstance(schema, Schema):
+            subjects = schemas.registry.subjects(number)
+            said = {"id": number, "format": schema.format, "name": name_of(schema)}
+            told.append({**said, "subjects": subjects, "records": n})
+    return told
+
+
+def _tried(drafted: Draft, sample: Sample, schemas: Schemas | None) -> Counter[str]:
     """What the draft makes of the sample itself: refused records by reason, the rest under the empty one."""
-    decoder = decoder_for(Settings(**drafted.settings))
+    decoder = decoder_for(Settings(**drafted.settings), schemas=schemas)
     tried: Counter[str] = Counter()
     for number in sorted({record.partition for record in sample.records}):
         ours = sorted((r for r in sample.records if r.partition == number), key=lambda r: r.offset)
@@ -93,6 +155,7 @@ def _tried(drafted: Draft, sample: Sample) -> Counter[str]:
             partition, [r.offset for r in ours], [r.timestamp for r in ours], [r.value for r in ours],
             [None] * len(ours), [r.headers for r in ours],
         )  # fmt: skip
+        decoder.wait(run)
         refused = decoder.decode(partition, run).malformed
         tried.update(refusal.reason for refusal in refused)
         tried[""] += len(ours) - len(refused)
@@ -108,7 +171,15 @@ def _yaml(sample: Sample, drafted: Draft, counted: Counter[str]) -> str:
     return head + yaml.safe_dump(drafted.settings, sort_keys=False, allow_unicode=False, width=120) + STILL_TO_SAY
 
 
-def _report(sample: Sample, found: Finding, drafted: Draft | None, *, values: bool, earliest: bool) -> None:
+def _report(
+    sample: Sample,
+    found: Finding,
+    drafted: Draft | None,
+    named: Sequence[Mapping[str, Any]] = (),
+    *,
+    values: bool,
+    earliest: bool,
+) -> None:
     """Everything for eyes. Where there is no draft it goes to stderr, before the error."""
     total = len(sample.records)
     times = [record.timestamp for record in sample.records if record.timestamp >= 0]
@@ -118,6 +189,10 @@ def _report(sample: Sample, found: Finding, drafted: Draft | None, *, values: bo
         f"topic {sample.topic}: the {which} {total} of {sample.there} records, {sample.partitions} partitions{span}",
         "formats: " + ", ".join(f"{name} {n} ({n / total:.1%})" for name, n in found.formats.most_common()),
     ]
+    for one in named:
+        where = ", ".join(one["subjects"]) or "not told"
+        head = f"schema {one['id']}: {one['format']} {one['name'] or 'without a name'}"
+        lines.append(f"{head} (subjects: {where}), {one['records']} records")
     if found.format == "kserve":
         lines.append(f"requests and responses: {found.pairs} pairs of one id")
     for (why, remedy), n in found.problems.most_common(10):
@@ -148,6 +223,8 @@ def _fields(found: Finding, *, values: bool) -> list[str]:
     for name, one, rows in shown:
         shares = f"{one.present / rows:>7.1%}  {one.nulls / one.present:>6.1%}"
         line = f"{name:<{wide}}  {shares}  {len(one.distinct):>8}  {_types(one)}"
+        if name in found.declared:
+            line += f"  schema: {found.declared[name]}"
         if values and one.examples:
             line += "  such as " + ", ".join(json.dumps(value)[:60] for value in one.examples)
         lines.append(line)
@@ -164,12 +241,22 @@ def _types(one: Field) -> str:
     return "|".join(names) + (f" ({words[look]})" if look else "")
 
 
-def _document(sample: Sample, found: Finding, drafted: Draft, counted: Counter[str], *, values: bool) -> dict[str, Any]:
+def _document(
+    sample: Sample,
+    found: Finding,
+    drafted: Draft,
+    counted: Counter[str],
+    named: Sequence[Mapping[str, Any]],
+    *,
+    values: bool,
+) -> dict[str, Any]:
     def shape(one: Field) -> dict[str, Any]:
         told: dict[str, Any] = {
             "path": one.path, "present": one.present, "null": one.nulls, "distinct": len(one.distinct),
             "types": dict(one.types),
         }  # fmt: skip
+        if one.path in found.declared:
+            told["schema"] = found.declared[one.path]
         return {**told, "examples": one.examples} if values else told
 
     return {
@@ -177,6 +264,7 @@ def _document(sample: Sample, found: Finding, drafted: Draft, counted: Counter[s
         "records": len(sample.records),
         "there": sample.there,
         "formats": dict(found.formats),
+        "schemas": list(named),
         "not_understood": [{"why": why, "remedy": remedy, "records": n} for (why, remedy), n in found.problems.items()],
         "rows": found.fields.rows,
         "pairs": found.pairs,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -22,8 +23,18 @@ class Draft:
     notes: list[str] = field(default_factory=list)
 
 
-def draft(found: Finding, topic: str, servers: str, model: str | None = None, *, earliest: bool = False) -> Draft:
-    """`model`: the one that all records are of, where the person knows better. `earliest`: what is there is read, too."""
+def draft(
+    found: Finding,
+    topic: str,
+    servers: str,
+    model: str | None = None,
+    registry: Mapping[str, Any] | None = None,
+    *,
+    earliest: bool = False,
+) -> Draft:
+    """`model`: the one that all records are of, where the person knows better. `registry`: the settings of the one that
+    the schemas come from. `earliest`: what is there is read, too.
+    """
     notes: list[str] = []
     kinds = _kinds(found, notes)
     names = {"prediction": "predictions", "features": "features", "label": "labels"}
@@ -36,6 +47,8 @@ def draft(found: Finding, topic: str, servers: str, model: str | None = None, *,
     mapping, models = _mapping(found, topic, model, notes)
     if found.format != "native" or model is not None:
         kafka["mapping"] = {topic: mapping}
+    if found.schemas and registry is not None:
+        kafka["schema_registry"] = dict(registry)
     apart: dict[str, Any] = {"features_from": "features"} if kinds[:2] == ["prediction", "features"] else {}
     if len(models) > MOST_MODELS:
         notes.append(f"{len(models)} models were seen; all are watched, the first {MOST_MODELS} are listed")
@@ -115,11 +128,11 @@ def _features(found: Finding, form: str, mapping: dict[str, Any], notes: list[st
     default = default_path(form, "features")  # type: ignore[arg-type]
     if path != default and "inputs" not in default:
         mapping["features"] = {"path": path or "."}
-    nested = [f.path for f in found.fields.children(path) if f.types.keys() & {"object", "array"}]
+    nested = [f.path for f in found.fields.children(path) if f.types.keys() & {"object", "array", "unreadable"}]
     nested = [one for one in nested if not any(_within(one, said) for said in mapping.values())]
     if nested and path:
         notes.append(
-            f"of the features {', '.join(nested[:5])} are objects or arrays, which are errors of these signals alone"
+            f"of the features {', '.join(nested[:5])} are objects, arrays or bytes, which are errors of these signals alone"
         )
     others = [other for other, n in found.features[1:] if _rivals(path, values, other, n)]
     if others and values and form != "kserve":

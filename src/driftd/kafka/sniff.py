@@ -14,16 +14,23 @@ from typing import Final, Literal
 
 from driftd.core.event import KINDS
 from driftd.kafka.cloudevents import STRUCTURED, attributes_of, content_type, looks_structured
+from driftd.kafka.described import fields_of
 from driftd.kafka.fields import Field, Fields
-from driftd.kafka.mapping import READS, Format
+from driftd.kafka.framed import looks_framed, unframed
+from driftd.kafka.mapping import FRAMED, READS, Format
 from driftd.kafka.reasons import REMEDIES, Reason, Refused
+from driftd.kafka.registry import Schema
+from driftd.kafka.schemas import Schemas
 from driftd.kafka.strict import parse
 from driftd.kafka.value import Headers, header_text
 
-Name = Literal["native", "json", "cloudevents", "kserve", "confluent", "empty", "unreadable"]
+Name = Literal["native", "json", "cloudevents", "kserve", "avro", "json_schema", "confluent", "empty", "unreadable"]
 READABLE: Final[Mapping[str, Format]] = {
-    "native": "json", "json": "json", "cloudevents": "cloudevents", "kserve": "kserve",
+    "native": "json", "json": "json", "cloudevents": "cloudevents", "kserve": "kserve", "avro": "avro",
+    "json_schema": "json_schema",
 }  # fmt: skip
+MOST_SCHEMAS: Final = 200
+"""Ids that are asked for: where bytes only look framed, each may be another."""
 
 NAMES: Final[Mapping[str, tuple[str, ...]]] = {
     "model": ("inferenceservicename", "model", "modelname", "modelid", "modelkey", "deployment", "deploymentname",
@@ -77,18 +84,29 @@ class Finding:
     kinds: Counter[str] = field(default_factory=Counter)
     pairs: int = 0
     """Ids that both a request and a response of KServe have."""
+    schemas: Counter[int] = field(default_factory=Counter)
+    """How many records name each schema that can be read."""
+    declared: dict[str, str] = field(default_factory=dict)
+    """What those schemas say of the fields, by path."""
 
 
-def understand(records: Sequence[tuple[bytes | None, Headers | None]]) -> Finding:
-    """All that a sample of (value, headers) shows."""
+def ids_named(records: Sequence[tuple[bytes | None, Headers | None]]) -> list[int]:
+    """The schemas that records seem to name, those of most records first."""
+    framed = (unframed(value)[0] for value, _ in records if looks_framed(value))
+    return [number for number, _ in Counter(framed).most_common(MOST_SCHEMAS)]
+
+
+def understand(records: Sequence[tuple[bytes | None, Headers | None]], schemas: Schemas | None = None) -> Finding:
+    """All that a sample of (value, headers) shows. `schemas`: those of `ids_named` must be known."""
     found = Finding()
-    named = [classify(value, headers, found.problems) for value, headers in records]
+    named = [classify(value, headers, found, schemas) for value, headers in records]
     found.formats.update(named)
     readable = [name for name, _ in found.formats.most_common() if name in READABLE]
     if not readable:
         return found
     found.format = readable[0]
-    read = READS[READABLE[found.format]]
+    reads = READS if schemas is None else {**READS, **schemas.reads}
+    read = reads[READABLE[found.format]]
     ids: dict[str, set[object]] = {"features": set(), "prediction": set()}
     for (value, headers), name in zip(records, named, strict=True):
         if name != found.format:
@@ -113,19 +131,17 @@ def understand(records: Sequence[tuple[bytes | None, Headers | None]]) -> Findin
 
 
 def classify(  # noqa: PLR0911 - one return a format
-    value: bytes | None, headers: Headers | None, problems: Counter[tuple[str, str]]
+    value: bytes | None, headers: Headers | None, found: Finding, schemas: Schemas | None
 ) -> Name:
-    """The format of one record; what cannot be read is told to `problems`."""
+    """The format of one record; what cannot be read is told to the problems of `found`."""
+    problems = found.problems
     if attributes_of(headers) or content_type(headers).startswith(STRUCTURED):
         return _within(value, headers, problems)
     if not value:
         problems["it has no value (a tombstone)", REMEDIES[Reason.EMPTY]] += 1
         return "empty"
-    if value[:1] == b"\0" and len(value) > 5:
-        number = int.from_bytes(value[1:5])
-        remedy = "driftd reads JSON records: send JSON, or have a connector write the topic as JSON"
-        problems[f"it is framed for a schema registry (magic byte 0, schema id {number})", remedy] += 1
-        return "confluent"
+    if looks_framed(value):
+        return _framed(unframed(value)[0], found, schemas)
     try:
         record = parse(value)
     except Refused as why:
@@ -144,6 +160,27 @@ def classify(  # noqa: PLR0911 - one return a format
         return "kserve"
     native = isinstance(record.get("features"), dict) or "prediction" in record or "label" in record
     return "native" if isinstance(record.get("model"), str) and native else "json"
+
+
+def _framed(number: int, found: Finding, schemas: Schemas | None) -> Name:
+    """The format of the schema that a record names."""
+    if schemas is None:
+        remedy = "set kafka.schema_registry: {url: ...}, or give --schema-registry URL"
+        found.problems[f"it looks framed for a schema registry (magic byte 0, schema id {number})", remedy] += 1
+        return "confluent"
+    schema = schemas.known(number)
+    if isinstance(schema, Schema) and schema.format in FRAMED:
+        if number not in found.schemas:
+            found.declared |= fields_of(schema)
+        found.schemas[number] += 1
+        return "avro" if schema.format == "avro" else "json_schema"
+    if isinstance(schema, Schema):
+        remedy = "driftd reads Avro and JSON Schema behind a frame: have a connector write the topic in one of them"
+        found.problems[f"its schema {number} is {schema.format}", remedy] += 1
+    else:
+        why = Refused(Reason.SCHEMA, "too many ids to ask for") if schema is None else schema
+        _problem(found.problems, why)
+    return "confluent"
 
 
 def _within(value: bytes | None, headers: Headers | None, problems: Counter[tuple[str, str]]) -> Name:

@@ -70,4 +70,6 @@ class SchemaRegistry(Section):
             found["bearer.auth.credentials.source"] = "STATIC_TOKEN"
             found["bearer.auth.token"] = self.token.get_secret_value()
             found["bearer.auth.logical.cluster"] = self.logical_cluster or ""
+        if self.certificate_file is not None and self.key_password is None:
+            found["ssl.key.password"] = ""  # else a key that has one would ask for it at the terminal
         return {name: value for name, value in found.items() if value is not None}
