@@ -125,6 +125,8 @@ class LocalRegistry:
         environment = os.environ | {
             "QUARKUS_HTTP_HOST": "127.0.0.1",
             "QUARKUS_HTTP_PORT": str(self._port),
+            "QUARKUS_MANAGEMENT_HOST": "127.0.0.1",
+            "QUARKUS_MANAGEMENT_PORT": "0",  # any: by default it is the same for all
             "QUARKUS_HTTP_ACCESS_LOG_ENABLED": "false",
             "APICURIO_DATASOURCE_URL": f"jdbc:h2:file:{self._home}/registry",
         }

@@ -52,7 +52,9 @@ def soon(monkeypatch):
 
 
 def decoder(schemas: Schemas, mapping: TopicMapping) -> Decoder:
-    return Decoder({"log": TopicFormat(("prediction",), mapping), "native": TopicFormat(("prediction",))}, schemas)
+    return Decoder(
+        {"log": TopicFormat(("prediction",), mapping), "native": TopicFormat(("prediction",))}, schemas=schemas
+    )
 
 
 def decoded(schemas: Schemas, values: list[bytes | None], mapping: TopicMapping | None = None) -> Block:
