@@ -44,7 +44,7 @@ from driftd.verbs import Verbs
 
 _log = structlog.get_logger(__name__)
 
-FIXED: Final = ("kafka", "state", "http")
+FIXED: Final = ("kafka", "state", "http", "deliver")
 """Sections of the settings that only a restart takes over."""
 
 
@@ -149,9 +149,12 @@ class Daemon:
             outbox_full=lambda: outlet.full(settings.state.outbox_limit),
             guard=PoisonGuard(settings.kafka.dead_letters.halt_share),
             pace=_pace(settings, self._spec),
+            shadow=settings.shadow,
         )
         outlet.start()
         _log.info("started", group=settings.kafka.group_id, http=server.port, models=len(engine.monitors))
+        if settings.shadow:
+            _log.warning("shadow", group=settings.kafka.group_id, deliver=settings.deliver)
         _spare_the_collector()
         loop.run(stop)
         _log.info("stopped")

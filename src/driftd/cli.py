@@ -13,6 +13,7 @@ from typer.exceptions import TyperException
 
 import driftd
 from driftd.core.fault import UserError, printable
+from driftd.line.after import after_app
 from driftd.line.delivery import outbox_app, receivers_app, routes_app
 from driftd.line.demo import demo_app
 from driftd.line.night import night_app
@@ -49,6 +50,7 @@ app.add_typer(outbox_app, name="outbox")
 app.add_typer(receivers_app, name="receivers")
 app.add_typer(routes_app, name="routes")
 app.add_typer(night_app)
+app.add_typer(after_app)
 
 
 def _version(value: bool) -> None:  # noqa: FBT001 - typer calls it

@@ -84,6 +84,7 @@ class Loop:
         guard: PoisonGuard,
         pace: Pace,
         opening: Discovered | None = None,
+        shadow: bool = False,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self.source, self.decoder, self.engine, self.store = source, decoder, engine, store
@@ -91,6 +92,7 @@ class Loop:
         self.receivers_for, self.wake = receivers_for, wake
         self.receiver_views, self.outbox_full = receiver_views, outbox_full
         self.clock, self.opening, self.guard = clock, opening, guard
+        self.shadow = shadow
         self.pending = Pending()
         self.paused: frozenset[PartitionId] = frozenset()
         self.commits: list[int] = [0] * (len(COMMIT_BOUNDS) + 1)
@@ -236,7 +238,7 @@ class Loop:
         """What fires on when its mute has ended. After an outage its end may be among what is still to be read: that is
         waited for, if not for ever.
         """
-        if not self.store.owes_withheld():
+        if self.shadow or not self.store.owes_withheld():
             self.owing_since = None
             return
         now = time.monotonic()
@@ -260,7 +262,8 @@ class Loop:
     def _told_by(self, action: Action) -> Action:
         """All that stands behind it was stamped before `read_until`: so far must be read again to see it again."""
         greatest = self.source.greatest
-        return action if greatest is None else replace(action, explain={**action.explain, "read_until": greatest + 1})
+        more = {} if greatest is None else {"read_until": greatest + 1}
+        return replace(action, explain={**action.explain, **more, **({"shadow": True} if self.shadow else {})})
 
     def _timed(self, seconds: float) -> None:
         self.commit_seconds += seconds
@@ -325,4 +328,5 @@ class Loop:
             reloaded=self.reloads.at,
             standing=standing,
             withheld=withheld,
+            shadow=self.shadow,
         )

@@ -44,12 +44,14 @@ class Fittings:
     """What one settings file makes. Nothing of it has been started."""
 
     routes: Routes
-    sender: Sender
+    sender: Sender | None
+    """None: of a shadow, which tells nobody. What waited in its outbox before waits on."""
     heartbeat: Heartbeat | None
     owners: tuple[str, ...]
 
     def start(self) -> None:
-        self.sender.start()
+        if self.sender is not None:
+            self.sender.start()
         if self.heartbeat is not None:
             self.heartbeat.start()
 
@@ -57,7 +59,7 @@ class Fittings:
         """False: some thread is still in an attempt."""
         if self.heartbeat is not None:
             self.heartbeat.close(CLOSE_S)
-        return self.sender.close(CLOSE_S)
+        return self.sender is None or self.sender.close(CLOSE_S)
 
 
 class Outlet:
@@ -71,6 +73,8 @@ class Outlet:
     def fittings(self, settings: Settings) -> Fittings:
         """Others, for `replace`. Raises UserError."""
         owners = {name: f"{receiver.kind} {name}" for name, receiver in settings.receivers.items()}
+        if settings.shadow:
+            return Fittings(Routes([], []), None, None, tuple(owners.values()))
         receivers = [
             receiver_for(settings, name, self._memories.of(owner), acts_of(settings, self._key))
             for name, owner in owners.items()
@@ -93,13 +97,14 @@ class Outlet:
         return self._fittings.routes.receivers_for(action)
 
     def wake(self) -> None:
-        self._fittings.sender.wake()
+        if self._fittings.sender is not None:
+            self._fittings.sender.wake()
 
     def views(self) -> tuple[ReceiverView, ...]:
-        return self._fittings.sender.views()
+        return () if self._fittings.sender is None else self._fittings.sender.views()
 
     def full(self, limit: int) -> bool:
-        return self._outbox.full(limit)
+        return self._fittings.sender is not None and self._outbox.full(limit)
 
     def replace(self, fittings: Fittings) -> Callable[[], None]:
         """These from now on. What it gives ends the old ones and starts these; it may take as long as a delivery."""

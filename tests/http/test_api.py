@@ -12,7 +12,7 @@ import pytest
 from driftd.core.action import Action
 from driftd.core.event import KINDS
 from driftd.core.spec import SEVERITIES
-from driftd.core.view import ModelView, SeriesView, SignalState, View
+from driftd.core.view import Judged, ModelView, SeriesView, SignalState, View
 from driftd.http import openapi, schemas
 from driftd.http.documents import encode, time_of
 from driftd.http.server import application
@@ -34,7 +34,7 @@ ACTION = Action(
 
 
 WITHHELD = [{"receiver": "ops", "act": 1, "state": "waiting"}]
-STORED = {
+STORED: dict[str, Any] = {
     "id": ACTION.id,
     "model": ACTION.model,
     "rule": ACTION.rule,
@@ -50,6 +50,7 @@ class Stored:
     def __init__(self) -> None:
         self.asked: list[object] = []
         self.open = 0
+        self.stored: dict[str, Any] = STORED
 
     def opener(self) -> AbstractContextManager["Stored"]:
         @contextmanager
@@ -64,11 +65,16 @@ class Stored:
 
     def transition(self, id: str) -> Mapping[str, Any] | None:  # noqa: A002 - as the protocol calls it
         self.asked.append(id)
-        return STORED if id == ACTION.id else None
+        return self.stored if id == ACTION.id else None
 
-    def transitions(self, model: str | None = None, limit: int = 100) -> Sequence[Mapping[str, Any]]:
-        self.asked.append((model, limit))
-        return [STORED]
+    def transitions(
+        self, model: str | None = None, limit: int = 100, before: str | None = None
+    ) -> Sequence[Mapping[str, Any]]:
+        self.asked.append((model, limit, before))
+        return [self.stored]
+
+    def judged(self) -> Sequence[Judged]:
+        return [Judged("churn", "prediction", END - 3_600_000, END)]
 
 
 def strict(raw: bytes) -> Any:
@@ -240,10 +246,33 @@ def test_transitions_are_the_bodies_that_were_sent(serve):
     found = strict(edge.get("/api/v1/transitions?model=churn&limit=7").content)
     assert found["transitions"] == [json.loads(ACTION.body())]
     nobody = {"acknowledged_by": None, "muted_until": None, "marked_false_by": None}
-    assert found["acts"] == {ACTION.id: {**nobody, "withheld": WITHHELD}}
+    assert found["acts"] == {ACTION.id: {**nobody, "shadow": False, "withheld": WITHHELD}}
     edge.get("/api/v1/transitions")
-    assert stored.asked == [("churn", 7), (None, 100)]
+    assert stored.asked == [("churn", 7, None), (None, 100, None)]
     assert stored.open == 0
+
+
+def test_pages_of_transitions_go_back_from_one_that_is_there(serve):
+    stored = Stored()
+    edge = serve(transitions=stored.opener)
+    assert edge.get(f"/api/v1/transitions?before={ACTION.id}").status_code == 200
+    assert stored.asked == [ACTION.id, (None, 100, ACTION.id)]
+    assert edge.get("/api/v1/transitions?before=firing_none").status_code == 404
+
+
+def test_what_was_judged_is_told_with_its_time(serve):
+    answer = strict(serve(transitions=Stored().opener).get("/api/v1/judged").content)
+    conforms(answer, answer_schema("/api/v1/judged"))
+    assert answer == {
+        "judged": [{"model": "churn", "kind": "prediction", "since": time_of(END - 3_600_000), "until": time_of(END)}]
+    }
+
+
+def test_a_shadow_says_so_in_its_transitions(serve):
+    shadow = Stored()
+    shadow.stored = {**STORED, "explain": {**ACTION.explain, "shadow": True}}
+    found = strict(serve(transitions=shadow.opener).get(f"/api/v1/transitions/{ACTION.id}").content)
+    assert found["acts"]["shadow"] is True
 
 
 def test_explain(serve):
@@ -255,7 +284,7 @@ def test_explain(serve):
 
 
 def test_without_a_store_there_are_no_transitions(edge):
-    for path in ("/api/v1/transitions", "/api/v1/transitions/x"):
+    for path in ("/api/v1/transitions", "/api/v1/transitions/x", "/api/v1/judged"):
         answer = edge.get(path)
         assert answer.status_code == 404
         assert strict(answer.content) == {"error": "transitions are not stored here"}

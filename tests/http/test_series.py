@@ -104,6 +104,11 @@ def test_the_histogram_adds_up():
     assert only(found, "driftd_commit_seconds_sum") == [0.25]
 
 
+@pytest.mark.parametrize("shadow", [True, False])
+def test_a_shadow_is_a_series(shadow):
+    assert only(read(VIEW, dataclasses.replace(RUNTIME, shadow=shadow)), "driftd_shadow") == [float(shadow)]
+
+
 def test_ready_needs_a_loop_that_turns():
     stuck = dataclasses.replace(RUNTIME, heartbeat=NOW - 61)
     assert only(read(VIEW, stuck), "driftd_ready") == [0.0]

@@ -219,7 +219,7 @@ def test_links_lead_somewhere(serve):
     edge = serve(View((*VIEW.models, *named(HOSTILE).models, *named("a/b c?d#e").models), VIEW.partitions))
     links = {link for path in ("/", "/api/v1/docs") for link in Page(edge.get(path).text).links}
     assert len(links) > 8
-    for link in links - {"/api/v1/transitions", "/api/v1/acts", "/api/v1/mutes"}:
+    for link in links - {"/api/v1/transitions", "/api/v1/judged", "/api/v1/acts", "/api/v1/mutes"}:
         assert edge.get(link).status_code == 200, link
 
 
@@ -234,6 +234,15 @@ def test_a_page_of_an_unready_daemon_says_so(serve):
     text = serve(runtime=dataclasses.replace(RUNTIME, unready=("not <assigned>",))).get("/").text
     assert "not &lt;assigned&gt;" in text
     assert "<title>driftd · not ready</title>" in text
+
+
+def test_a_shadow_says_that_it_is_one(serve):
+    edge = serve(runtime=dataclasses.replace(RUNTIME, shadow=True))
+    assert "shadow: delivers nothing" in Page(edge.get("/").text).text
+    assert edge.get("/readyz").json() == {"ready": True, "shadow": True}
+    edge = serve()
+    assert "shadow: delivers nothing" not in Page(edge.get("/").text).text
+    assert edge.get("/readyz").json() == {"ready": True}
 
 
 @pytest.mark.parametrize(

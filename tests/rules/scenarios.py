@@ -73,6 +73,7 @@ class Scenario:
 
 FIRING: Final = f'driftd_alert_firing{{{SERIES},signal="%s",rule="drift",severity="%s"}}'
 NOTHING: Final[dict[str, str | None]] = dict.fromkeys(healthy(1), None)
+SHADOW: Final = f"driftd_shadow{{{ONE}}}"
 REFUSED: Final = f'driftd_refused_records_total{{{TOPIC},reason="json"}}'
 LATE: Final = f"driftd_late_events_total{{{SERIES}}}"
 EVENTS: Final = f"driftd_events_total{{{SERIES}}}"
@@ -88,6 +89,9 @@ SCENARIOS: Final = (
     # The alert is over, or driftd restarts: it goes on for five minutes, and no more.
     Scenario("DriftdDriftCritical", {FIRING % ("age", "critical"): "1x20 stale"}, quiet=27, fires=24),
     Scenario("DriftdDriftWarning", {FIRING % ("age", "warning"): "_x9 1x90"}, quiet=8, fires=10, labels=MODEL),
+    # A shadow pages nobody.
+    Scenario("DriftdDriftCritical", {FIRING % ("age", "critical"): "1x90", SHADOW: "1x29 0x60"}, quiet=28, fires=31),
+    Scenario("DriftdDriftWarning", {FIRING % ("age", "warning"): "1x90", SHADOW: "1x29 0x60"}, quiet=28, fires=31),
     Scenario(
         "DriftdAbsent",
         NOTHING | {f"up{{{ONE}}}": "1x30 0x70", f"driftd_watchdog{{{ONE}}}": "1x30"},

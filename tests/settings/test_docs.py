@@ -63,7 +63,7 @@ def test_the_shipped_settings_are_the_defaults(tmp_path):
     empty.write_text("")
     shipped, default = load(SHIPPED, {}), load(empty, {})
     assert shipped.spec() == default.spec()
-    for section in ("kafka", "state", "http", "notify_max_age", "heartbeat", "receivers", "routes"):
+    for section in ("kafka", "state", "http", "deliver", "notify_max_age", "heartbeat", "receivers", "routes"):
         assert getattr(shipped, section) == getattr(default, section), section
 
 

@@ -85,10 +85,9 @@ def read_reference(path: Path) -> tuple[str, frozenset[str]]:
 def _found(settings: Settings) -> str:
     rules = {*settings.monitoring.rules, *(rule for model in settings.models.values() for rule in model.rules)}
     counts = ((len(settings.models), "model"), (len(rules), "rule"), (len(settings.receivers), "receiver"))
+    found = ", ".join(f"{count} {name}{'s' if count != 1 else ''}" for count, name in counts)
     alone = "" if settings.receivers else " (so nobody is told)"
-    return (
-        ", ".join(f"{count} {name}{'s' if count != 1 else ''}" for count, name in counts) + f"{alone}; nothing is wrong"
-    )
+    return f"{found}{alone}; {'a shadow, it delivers nothing; ' if settings.shadow else ''}nothing is wrong"
 
 
 def _state_faults(examined: Examined, directory: Path) -> Iterator[Fault]:

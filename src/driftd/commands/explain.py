@@ -70,6 +70,7 @@ def _people(document: Mapping[str, Any]) -> list[str]:
     }
     became = {"waiting": "and waits for its end", "told": "and told when it ended", "ended": "and over before it ended"}
     return [
+        *(["recorded by a shadow (deliver: none): nobody was told"] if acts["shadow"] else []),
         *(f"{words} {acts[key]}" for key, words in names.items() if acts[key] is not None),
         *(f"withheld from {one['receiver']} for act {one['act']}, {became[one['state']]}" for one in acts["withheld"]),
     ]

@@ -54,6 +54,8 @@ def test(config: Path, asked: Asked, output: Literal["text", "json"]) -> int:
         return 0
     for line in _text(examined, routes, rows):
         sys.stdout.write(printable(line) + "\n")
+    if settings.shadow:
+        sys.stderr.write("deliver is none: of this instance nobody hears anything\n")
     return 0
 
 

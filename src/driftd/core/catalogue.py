@@ -221,6 +221,8 @@ _PROCESS = _group(
     ("watchdog", "gauge", (), "process", "1", "Always 1: alert on its absence."),
     ("ready", "gauge", (), "process", "Runtime.unready, Runtime.heartbeat",
      "1 if driftd is ready: assigned, restored, lag known, and its loop alive; else 0."),
+    ("shadow", "gauge", (), "process", "Runtime.shadow",
+     "1 if it records everything and delivers nothing (deliver: none), else 0."),
     ("heartbeat_timestamp_seconds", "gauge", (), "process", "Runtime.heartbeat",
      "Unix time of the newest turn of the loop; absent before the first."),
     ("blocks_total", "counter", (), "process", "Runtime.blocks", "Blocks of records applied."),

@@ -142,6 +142,16 @@ class View:
 
 
 @dataclass(frozen=True, slots=True)
+class Judged:
+    """The event time over which windows of one kind of a model were judged, ms: panes in `[since, until)`."""
+
+    model: str
+    kind: str
+    since: int
+    until: int
+
+
+@dataclass(frozen=True, slots=True)
 class ReceiverView:
     """What one receiver was sent. `waiting` and `dead` are rows of the outbox now, the others totals of this process."""
 
@@ -193,3 +203,5 @@ class Runtime:
     """What people did, as far as it holds."""
     withheld: int = 0
     """Notifications that are withheld from a receiver now, for a mute or a mark as false."""
+    shadow: bool = False
+    """It records everything and delivers nothing."""

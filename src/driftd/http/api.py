@@ -20,6 +20,7 @@ from starlette.routing import Route
 
 from driftd.core.act import Standing
 from driftd.core.fault import UserError
+from driftd.core.view import Judged
 from driftd.http import documents, openapi
 from driftd.http.acts import refuse_other_sites
 from driftd.http.answers import Query, error_response, json_response
@@ -44,9 +45,13 @@ class Transitions(Protocol):
     def transition(self, id: str) -> Mapping[str, Any] | None:  # noqa: A002 - it is called that everywhere
         ...
 
-    def transitions(self, model: str | None = None, limit: int = 100) -> Sequence[Mapping[str, Any]]:
-        """The newest first."""
+    def transitions(
+        self, model: str | None = None, limit: int = 100, before: str | None = None
+    ) -> Sequence[Mapping[str, Any]]:
+        """The newest first; `before`: of those made before that one."""
         ...
+
+    def judged(self) -> Sequence[Judged]: ...
 
 
 Opener = Callable[[], AbstractContextManager[Transitions]]
@@ -83,6 +88,7 @@ class Api:
             Route("/api/v1/partitions", self.partitions),
             Route("/api/v1/transitions", self.transitions),
             Route("/api/v1/transitions/{id}", self.explain),
+            Route("/api/v1/judged", self.judged),
             Route("/api/v1/openapi.json", self.openapi),
         ]
 
@@ -107,7 +113,7 @@ class Api:
     async def readyz(self, _: Request) -> Response:
         reasons = unready(self._published.runtime, self._clock(), self._started)
         if not reasons:
-            return json_response({"ready": True})
+            return json_response({"ready": True, "shadow": True} if self._published.runtime.shadow else {"ready": True})
         return json_response({"error": "not ready: " + "; ".join(reasons), "reasons": reasons}, 503)
 
     def reload(self, request: Request) -> Response:
@@ -151,9 +157,12 @@ class Api:
         return json_response({"partitions": [documents.partition(one, runtime) for one in view.partitions]})
 
     def transitions(self, request: Request) -> Response:
-        query = Query(request, "model", "limit")
+        query = Query(request, "model", "limit", "before")
+        before = query.text("before")
         with self._open() as store:
-            found = store.transitions(query.text("model"), query.limit())
+            if before is not None and store.transition(before) is None:
+                raise HTTPException(404, "no such transition to list those before it")
+            found = store.transitions(query.text("model"), query.limit(), before)
         standing, now = self._standing()
         acts = {str(one["id"]): documents.noted(one, standing, now) for one in found}
         return json_response({"transitions": [documents.transition(one) for one in found], "acts": acts})
@@ -166,6 +175,11 @@ class Api:
             raise HTTPException(404, "no such transition; /api/v1/transitions lists the newest")
         acts = documents.noted(found, *self._standing())
         return json_response({"transition": documents.transition(found), "acts": acts, "explain": found["explain"]})
+
+    def judged(self, request: Request) -> Response:
+        Query(request)
+        with self._open() as store:
+            return json_response({"judged": [documents.judged(one) for one in store.judged()]})
 
     async def openapi(self, _: Request) -> Response:
         return json_response(self._openapi)

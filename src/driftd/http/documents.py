@@ -12,7 +12,16 @@ from typing import Any
 
 from driftd.core.act import Act, Named, Note, Standing, named_of
 from driftd.core.action import rfc3339
-from driftd.core.view import DetectorView, ModelView, PartitionView, Runtime, SeriesView, ShareView, StatisticView
+from driftd.core.view import (
+    DetectorView,
+    Judged,
+    ModelView,
+    PartitionView,
+    Runtime,
+    SeriesView,
+    ShareView,
+    StatisticView,
+)
 from driftd.http.status import firing, model_state, series_state
 
 Document = dict[str, Any]
@@ -204,6 +213,10 @@ def partition(one: PartitionView, runtime: Runtime) -> Document:
     }
 
 
+def judged(one: Judged) -> Document:
+    return {"model": one.model, "kind": one.kind, "since": time_of(one.since), "until": time_of(one.until)}
+
+
 def transition(stored: Mapping[str, Any]) -> Document:
     """A stored transition: the very document that the receivers were given."""
     body: Document = json.loads(stored["body"])
@@ -211,7 +224,10 @@ def transition(stored: Mapping[str, Any]) -> Document:
 
 
 def noted(stored: Mapping[str, Any], standing: Standing, now: int) -> Document:
-    """What people did about a stored transition, and from whom it was withheld for that."""
+    """What people did about a stored transition, from whom it was withheld for that, and whether a shadow made it, so that
+    nobody was told.
+    """
     data = json.loads(stored["body"]).get("data", {})
     note = standing.note(str(stored.get("model", "")), named_of(str(stored.get("rule", "")), data), now)
-    return _note(note) | {"withheld": [dict(one) for one in stored.get("withheld", ())]}
+    shadow = bool(stored.get("explain", {}).get("shadow"))
+    return _note(note) | {"shadow": shadow, "withheld": [dict(one) for one in stored.get("withheld", ())]}

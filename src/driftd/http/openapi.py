@@ -124,8 +124,14 @@ PATHS: Final[Document] = {
         "Each the very document that the receivers were given; beside them, by id, what people did about each.",
         _text("model", "query", "Only those of this model."),
         _limit("transitions"),
+        _text("before", "query", "Only those made before the one of this id: the last of the page before."),
         schema="Transitions",
-        errors=_BAD_QUERY,
+        errors=_BAD_QUERY | {404: "No transition has the id that before names."},
+    ),
+    "/api/v1/judged": _get(
+        "The event time over which each kind of each model was judged, as far as it is stored",
+        "By model and kind; models that learn, or of which no pane closed yet, are not in it.",
+        schema="Judged",
     ),
     "/api/v1/transitions/{id}": _get(
         "Everything behind one transition: panes, counts, law, thresholds, offsets",

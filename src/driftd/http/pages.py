@@ -135,6 +135,7 @@ class Pages:
             receivers=runtime.receivers,
             mutes=[_mute(act) for act in runtime.standing.mutes_at(now)[:ROWS_MAX]],
             withheld=runtime.withheld,
+            shadow=runtime.shadow,
             endpoints=[
                 (path, method, operation["summary"])
                 for path, methods in openapi.PATHS.items()

@@ -310,6 +310,7 @@ SOURCES: Final[dict[str, Source]] = {
     "driftd_build_info": lambda _: [("", f'version="{escape(driftd.__version__)}"', 1)],
     "driftd_watchdog": _one(lambda _: 1),
     "driftd_ready": _one(_ready),
+    "driftd_shadow": _one(lambda s: int(s.runtime.shadow)),
     "driftd_heartbeat_timestamp_seconds": _one(lambda s: s.runtime.heartbeat),
     "driftd_blocks_total": _one(lambda s: s.runtime.blocks),
     "driftd_ticks_total": _one(lambda s: s.runtime.ticks),

@@ -88,6 +88,7 @@ _FIRING: Final = _object(
 )
 _ACTS_ON: Final = _object(
     **_NOTE["properties"],
+    shadow=_BOOLEAN,
     withheld=_array(
         _object(receiver=_STRING, act=_INTEGER, state={"type": "string", "enum": ["waiting", "told", "ended"]})
     ),
@@ -172,11 +173,12 @@ SCHEMAS: Final[Document] = {
     "Error": _object(error=_STRING),
     "Alive": _object(alive={"const": True}),
     "Reloaded": _object(reloaded={"const": True}),
-    "Ready": _object(ready={"const": True}),
+    "Ready": _object(ready={"const": True}) | {"description": "With shadow: true where it delivers nothing."},
     "Models": _object(models=_array(_model(_SERIES)), next=_NULL_STRING, ignored=_COUNTS),
     "Model": _model(_DETAILED, transitions=_array(_COUNTED)),
     "Partitions": _object(partitions=_array(_PARTITION)),
     "Transitions": _object(transitions=_array(_TRANSITION), acts={"type": "object", "additionalProperties": _ACTS_ON}),
+    "Judged": _object(judged=_array(_object(model=_STRING, kind=_STRING, since=_TIME, until=_TIME))),
     "Act": _ACT,
     "NewAct": _NEW_ACT,
     "Confirmation": {

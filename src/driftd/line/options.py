@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import time
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Literal
@@ -11,6 +13,7 @@ import typer
 from driftd.core.fault import UserError
 
 Output = Literal["text", "json"]
+_LASTS = re.compile(r"(\d+[a-z]+)+")
 
 Config = Annotated[
     Path,
@@ -49,6 +52,21 @@ def instant_ms(text: str | None) -> int | None:
     except ValueError:
         raise UserError(f"{text!r} is not a time", "write 2026-11-23T10:00:00Z, or epoch milliseconds") from None
     return round((instant if instant.tzinfo else instant.replace(tzinfo=UTC)).timestamp() * 1000)
+
+
+def span_ms(since: str | None, until: str | None) -> tuple[int | None, int | None]:
+    """The ends of a time, each an instant, or a duration that ended now, such as `30d`. Raises UserError."""
+    now = round(time.time() * 1000)
+    start, end = _moment_ms(since, now), _moment_ms(until, now)
+    if start is not None and start >= (now if end is None else end):
+        raise UserError("nothing lies between --since and --until", "give a --since that is before --until")
+    return start, end
+
+
+def _moment_ms(text: str | None, now: int) -> int | None:
+    if text is not None and _LASTS.fullmatch(text):
+        return now - round((duration_s(text) or 0) * 1000)
+    return instant_ms(text)
 
 
 def pair(text: str) -> tuple[str, str]:

@@ -81,6 +81,7 @@ class Settings(BaseSettings):
     kafka: Kafka = Kafka()
     state: State = State()
     http: Http = Http()
+    deliver: Literal["all", "none"] = "all"
     notify_max_age: Span = HOUR
     heartbeat: Heartbeat = Heartbeat()
     learning_memory: Size = _LIMITS.learning_memory
@@ -100,6 +101,11 @@ class Settings(BaseSettings):
         **_more: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         return (init_settings,)
+
+    @property
+    def shadow(self) -> bool:
+        """Whether everything is recorded and nothing delivered: an instance beside the one that tells people."""
+        return self.deliver == "none"
 
     def digest(self) -> str:
         """Names what the settings say, the secrets left out."""

@@ -12,9 +12,11 @@ import msgspec
 
 from driftd.core.act import Act, Standing
 from driftd.core.event import PartitionId
+from driftd.core.view import Judged
 from driftd.store.acts import newest, standing
 from driftd.store.commit import PaneRow
 from driftd.store.database import connect
+from driftd.store.judged import judged
 from driftd.store.schema import check, group_of
 
 _TRANSITION = "SELECT seq, id, type, model, version, kind, rule, severity, timestamp, body, explain FROM transition"
@@ -63,13 +65,27 @@ class Reader:
         row = self._connection.execute(f"{_TRANSITION} WHERE id = ?", (id,)).fetchone()
         return None if row is None else self._with_withheld([_transition(row)])[0]
 
-    def transitions(self, model: str | None = None, limit: int = 100) -> list[dict[str, Any]]:
-        """The newest first."""
-        if model is None:
-            rows = self._connection.execute(f"{_TRANSITION} ORDER BY seq DESC LIMIT ?", (limit,))
-        else:
-            rows = self._connection.execute(f"{_TRANSITION} WHERE model = ? ORDER BY seq DESC LIMIT ?", (model, limit))
+    def transitions(
+        self, model: str | None = None, limit: int = 100, before: str | None = None
+    ) -> list[dict[str, Any]]:
+        """The newest first. `before`: only those made before the one of that id."""
+        where = [
+            *(["model = :model"] if model is not None else []),
+            *(["seq < (SELECT seq FROM transition WHERE id = :before)"] if before is not None else []),
+        ]
+        text = f"{_TRANSITION} {'WHERE ' if where else ''}{' AND '.join(where)} ORDER BY seq DESC LIMIT :limit"
+        rows = self._connection.execute(text, {"model": model, "before": before, "limit": limit})
         return self._with_withheld([_transition(row) for row in rows])
+
+    def bodies(self, model: str | None, since: int, until: int) -> Iterator[bytes]:
+        """The bodies of all transitions of that time (ms, both ends in it), the oldest first. None: of every model."""
+        select = "SELECT body FROM transition WHERE timestamp >= ? AND timestamp <= ? AND model = ifnull(?, model)"
+        for (body,) in self._connection.execute(f"{select} ORDER BY seq", (since, until, model)):
+            yield body
+
+    def judged(self) -> list[Judged]:
+        """The event time over which each kind of each model was judged."""
+        return judged(self._connection)
 
     def _with_withheld(self, transitions: list[dict[str, Any]]) -> list[dict[str, Any]]:
         """`withheld`: from whom it was, for which act, and what became of that: "waiting", "told" since, or "ended"."""
