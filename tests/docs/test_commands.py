@@ -22,6 +22,14 @@ from tests.kafka_fixture import Kafka, Topics
 ELSEWHERE = {
     "make demo": "tests/demo/test_demo.py::test_the_alert_and_the_retrain_request_arrive",
     "make test": "tests/docs/test_commands.py::test_make_runs_what_the_readme_says",
+    "driftd check --config shadow.yaml": "tests/e2e/test_shadow.py::test_a_shadow_says_that_it_is_one",
+    "driftd run --config shadow.yaml": "tests/e2e/test_shadow.py::test_a_shadow_records_what_the_other_tells_and_tells_nobody",
+    "driftd diff --since 2d /var/lib/driftd /var/lib/driftd-shadow": (
+        "tests/e2e/test_shadow.py::test_two_that_say_the_same_are_equal"
+    ),
+    "driftd diff --since 2d http://driftd:9464 http://driftd-shadow:9464": (
+        "tests/e2e/test_shadow.py::test_two_that_say_the_same_are_equal"
+    ),
     "driftd run --config driftd.yaml": "tests/e2e/test_car_loan.py::test_run_says_what_replay_says",
     ".venv/bin/python -m pytest -s tests/core/test_judge.py -k alarms": (
         "tests/core/test_judge.py::test_false_alarms_of_psi_keep_their_level"

@@ -16,7 +16,7 @@ from driftd.outlet import acts_of
 from driftd.settings.load import load
 from driftd.store import link_key
 from tests.e2e.daemon import driftd, wait_for
-from tests.e2e.test_reload import FIRING, RESOLVED, Running
+from tests.e2e.test_reload import FIRING, RESOLVED, START, Running
 from tests.kafka_fixture import Kafka
 
 
@@ -119,4 +119,8 @@ def test_a_night(night: Night) -> None:
     *_, last = wait_for("its end", lambda: night.stored(4))
     night.heard(first, end, again, last)
     assert [type_ for type_, _, _ in night.told(night.first)] == [FIRING, RESOLVED, FIRING, RESOLVED]
+    (drift,) = json.loads(night.types("review", "--since", str(START), "--output", "json"))["rules"]
+    counts = {name: drift[name] for name in ("alerts", "muted", "marked_false", "open")}
+    assert counts == {"alerts": 2, "muted": 1, "marked_false": 1, "open": 0}
+    assert drift["because"].startswith(("at ", "no change"))
     assert night.daemon.stop() == 0

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
-from driftd.line.options import Output, examples, span_ms
+from driftd.line.options import DEFAULT_CONFIG, Config, Output, examples, span_ms
 
 after_app = typer.Typer()
 
@@ -15,6 +15,27 @@ Since = Annotated[
 ]
 Until = Annotated[str | None, typer.Option(metavar="TIME", help="Up to here; now if it is not given.")]
 Name = Annotated[str | None, typer.Option(metavar="NAME", help="This model alone.")]
+
+
+@after_app.command(
+    epilog=examples(
+        "driftd review --since 30d",
+        "driftd review --since 2026-11-01T00:00:00Z --until 2026-11-15T00:00:00Z --model churn",
+        "driftd review --since 7d --output markdown",
+    )
+)
+def review(
+    config: Config = DEFAULT_CONFIG,
+    since: Since = "30d",
+    until: Until = None,
+    model: Name = None,
+    output: Annotated[Literal["text", "json", "markdown"], typer.Option(help="How to print it.")] = "text",
+) -> None:
+    """Say of each rule what its alerts were worth, and the threshold that its closed panes suggest. Changes nothing."""
+    span = span_ms(since, until)
+    from driftd.commands import review as command  # noqa: PLC0415
+
+    raise typer.Exit(command.main(config, *span, model, output))
 
 
 @after_app.command(

@@ -83,6 +83,13 @@ class Reader:
         for (body,) in self._connection.execute(f"{select} ORDER BY seq", (since, until, model)):
             yield body
 
+    def withheld_for_mutes(self) -> frozenset[str]:
+        """The ids of transitions that somebody did not hear of, or not at once, for a mute."""
+        select = (
+            "SELECT DISTINCT transition FROM withheld JOIN act ON act.number = withheld.act WHERE act.verb = 'mute'"
+        )
+        return frozenset(id_ for (id_,) in self._connection.execute(select))
+
     def judged(self) -> list[Judged]:
         """The event time over which each kind of each model was judged."""
         return judged(self._connection)
