@@ -27,6 +27,8 @@ COMMANDS = [
     ["reference"],
     ["reference", "build"],
     ["reference", "show"],
+    ["review"],
+    ["diff"],
     ["explain"],
     ["ack"],
     ["false"],
