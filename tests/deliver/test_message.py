@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from driftd.core.action import Delivery
 from driftd.deliver import words
 from driftd.deliver.message import LINE_CHARS, MOST_LINES, Renderer
 from tests.core.streams import SEEDED
@@ -72,6 +75,7 @@ def test_whatever_the_names_and_numbers_are_it_is_a_few_lines_of_text(what, sign
         ({"what": "null_rate", "from": 0.0, "to": 0.034}, "null 0 % → 3.4 %"),
         ({"what": "absent_rate", "from": 0.0, "to": 1.0}, "absent 0 % → 100 %"),
         ({"what": "new_rate", "from": 0.0004, "to": 0.2}, "of categories never seen before below 0.1 % → 20 %"),
+        ({"what": "type_error_rate", "from": 0.0, "to": 1.0}, "of another type 0 % → 100 %"),
         (None, ""),
     ],
 )
@@ -155,3 +159,53 @@ def test_a_body_that_is_no_object_is_refused():
     broken = delivery()
     with pytest.raises(ValueError, match="a body is a JSON object"):
         RENDERER.message(type(broken)(1, "ops", "x", broken.type, b"[]", 0))
+
+
+def test_a_change_of_columns_is_told_column_by_column():
+    def column(name: str, statistic: str, what: str, **more: object) -> dict[str, object]:
+        return {
+            "signal": name,
+            "alert_id": f"alt_{name}",
+            "severity": "critical",
+            "statistic": statistic,
+            "effect": 1.0,
+            "threshold": 0.9,
+            "p_value": None,
+            "flags": [],
+            "onset": "2026-11-23T10:00:00Z",
+            "moved": {"what": what, "from": 0, "to": 1},
+            **more,
+        }
+
+    signals = [
+        column("age", "removed", "absent_rate"),
+        column("plan", "renamed", "absent_rate", renamed_to="tariff"),
+        column("income", "retyped", "type_error_rate"),
+        column("region", "added", "present_rate"),
+    ]
+    data = {"model": "churn", "version": "7", "kind": "prediction", "rule": "schema", "severity": "critical",
+            "window_end": "2026-11-23T10:05:00Z", "signals": signals, "versions": [], "missing": ["age"]}  # fmt: skip
+    body = json.dumps({"type": "driftd.alert.firing", "id": "ntf_1", "timestamp": "", "data": data}).encode()
+    message = Renderer().message(Delivery(1, "chat", "ntf_1", "driftd.alert.firing", body, 0))
+    assert message.title == "[critical] churn 7: schema in age and 3 more signals"
+    assert list(message.lines[:3]) == [
+        "age: is gone (absent 0 % → 100 %)",
+        "plan: looks renamed to 'tariff' (absent 0 % → 100 %)",
+        "income: has another type (of another type 0 % → 100 %)",
+    ]
+    assert message.lines[3].startswith("Also region. All 4 signals moved together, since 2026-11-23 10:00 UTC")
+    assert message.lines[-1] == (
+        "Next: ask whoever sends these events what changed; if it is meant, build a new reference."
+    )
+
+
+def test_a_canary_is_told_beside_whom_it_was_seen():
+    signal = {"signal": "age", "alert_id": "alt_1", "severity": "warning", "statistic": "psi", "effect": 0.2,
+              "threshold": 0.1, "p_value": 1e-9, "flags": [], "onset": "2026-11-23T10:00:00Z"}  # fmt: skip
+    data = {"model": "churn", "version": "8", "rule": "version-skew", "severity": "warning", "champion": "7",
+            "signals": [signal], "versions": [{"version": "8", "since": "2026-11-23T09:50:00Z"}]}  # fmt: skip
+    body = json.dumps({"type": "driftd.alert.firing", "id": "ntf_1", "timestamp": "", "data": data}).encode()
+    message = Renderer().message(Delivery(1, "chat", "ntf_1", "driftd.alert.firing", body, 0))
+    assert message.lines[1] == "Compared with the champion, version 7, in the same hours. Since 2026-11-23 10:00 UTC."
+    assert message.lines[-1] == "Next: if this version is not meant to differ from the champion, stop its rollout."
+    assert len(message.text.splitlines()) <= 12

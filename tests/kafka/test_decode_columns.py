@@ -289,3 +289,41 @@ def test_versions_that_are_folded_are_counted_as_one_by_every_reader():
             ("churn", "git", 300),
             ("other", "abcdef0", 1),
         ]
+
+
+def test_features_without_a_type_are_told_by_the_rows_that_have_them():
+    """However they are read: exactly at first, by a fast reader that has learned their names afterwards."""
+    subject = decoder()
+    learn(subject, {"age": "numeric", "prediction": "numeric"})
+    odd = [
+        event(features={"age": 1}),
+        event(features={"age": 1, "b": 2, "a": "x"}),
+        event(features={"age": "old", "a": 3}),
+        event(features={"a": {"nested": 1}}),
+        event(features=[]),  # refused: the rows after it move up
+        event(features={"age": 1, "b": None}),
+    ]
+    for _ in range(3):
+        group = subject.decode(PREDICTIONS, run_of(odd)).groups[0]
+        assert group.strangers == {"a": ([2], [1, 3]), "b": ([1], [4])}
+
+
+def test_of_many_strangers_the_first_in_order_are_told_however_a_log_is_cut():
+    subject = decoder()
+    learn(subject, {"age": "numeric", "prediction": "numeric"})
+    names = [f"s{i:03}" for i in range(100)]
+    values = [event(features=dict.fromkeys(names[i::7], i)) for i in (6, 0, 3, 2, 1, 5, 4)]
+    whole = subject.decode(PREDICTIONS, run_of(values)).groups[0].strangers
+    assert sorted(whole) == names[:64]
+    parts = [subject.decode(PREDICTIONS, run_of([value])).groups[0].strangers for value in values]
+    assert sorted({name for part in parts for name in part}) >= names[:64]
+
+
+def test_a_feature_of_another_kind_or_with_a_bad_name_is_no_stranger():
+    subject = decoder()
+    subject.learn_types("churn", "features", {"plan": "categorical"})
+    learn(subject, {"age": "numeric", "prediction": "numeric"})
+    group = subject.decode(
+        PREDICTIONS, run_of([event(features={"age": 1, "plan": "x", "a\nb": 1, "class": 2})])
+    ).groups[0]
+    assert group.strangers == {"feature.class": ([0], [])}

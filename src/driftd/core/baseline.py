@@ -6,7 +6,7 @@ Of each kind there is one grid; on it, a reference of the model's own, and where
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from driftd.core.clock import NEVER
 from driftd.core.event import KINDS, Columns, Kind, PartitionId
@@ -128,7 +128,7 @@ class Baselines:
         sampler = self.samplers.setdefault(kind, GridLearner(self.limits.signals))
         for partition, events in columns:
             self.founders[kind].add(events.version)
-            sampler.feed(partition, self._own(events))
+            sampler.feed(partition, self.own(events))
         self.dirty.add(("sampler", kind))
         if sampler.events < self.how.min_samples:
             return None
@@ -140,10 +140,10 @@ class Baselines:
         self.dirty.add(("grid", kind))
         return grid
 
-    def _own(self, events: Columns) -> Columns:
+    def own(self, events: Columns) -> Columns:
         """Only the signals whose declared source is this kind: no signal is counted twice."""
         columns = {n: c for n, c in events.columns.items() if self.model.source_of(n) == events.kind}
-        return Columns(events.model, events.version, events.kind, events.time, events.offset, columns)
+        return replace(events, columns=columns)
 
     def found(self, version: str, kind: Kind) -> None:
         """A version that is seen while the model's own reference is learned founds it, as does the first that is seen

@@ -68,6 +68,8 @@ class Evaluator:
                     (opponent.mine.counts, opponent.mine.moments) if isinstance(opponent, Beside) else (counts, moments)
                 )
                 found = judge(opponent, mine[0], self.model.window.min_samples)
+                places = [i for i, name in enumerate(opponent.grid.names) if name in against.hidden]
+                found.enough[STATISTICS.index("absent_rate"), places] = False
                 judged[name] = Evaluation(span, opponent, *mine, found)
         rules = [rule for rule in self.model.window_rules if rule.against in judged]
         return [(judged[rule.against], self._tests(rule, judged[rule.against])) for rule in rules]

@@ -50,6 +50,8 @@ class Mark:
 Mark.ABSENT = Mark("absent")
 Mark.BAD = Mark("bad")
 
+STRANGERS: Final = 64
+"""Names of signals that no grid has, which are remembered of one (model, version, kind) in a pane."""
 Column = NDArray[np.float64] | Sequence[object]
 
 ROW: Final = 1 << 44
@@ -83,7 +85,9 @@ class Columns:
 
     `time` int64[n] event time; `offset` int64[n], no two alike, of records that rise (see ROW); `columns` by signal name,
     n rows each.
-    `stamped`: the Kafka timestamp of its last event; None: no more is known than the block's greatest.
+    `stamped`: the Kafka timestamp of its last event; None: no more is known than the block's greatest. `strangers`: the
+    rows that have a signal which is in no column, by its name, those with a number and those with anything else; at
+    most the first STRANGERS names in order.
     """
 
     model: str
@@ -93,9 +97,28 @@ class Columns:
     offset: NDArray[np.int64]
     columns: Mapping[str, Column]
     stamped: int | None = None
+    strangers: Mapping[str, tuple[Sequence[int], Sequence[int]]] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.time)
+
+    def take(self, rows: NDArray[np.int64]) -> Columns:
+        """The same events, only these rows, which rise."""
+        columns = {
+            name: column[rows] if isinstance(column, np.ndarray) else [column[i] for i in rows.tolist()]
+            for name, column in self.columns.items()
+        }
+        strangers = {
+            name: (_places(rows, numbers), _places(rows, others)) for name, (numbers, others) in self.strangers.items()
+        }
+        return Columns(
+            self.model, self.version, self.kind, self.time[rows], self.offset[rows], columns, self.stamped, strangers
+        )  # fmt: skip
+
+
+def _places(rows: NDArray[np.int64], of: Sequence[int]) -> list[int]:
+    """Where these rows stand among `rows`, as far as they do."""
+    return np.flatnonzero(np.isin(rows, np.asarray(of, np.int64))).tolist()
 
 
 @dataclass(frozen=True, slots=True)

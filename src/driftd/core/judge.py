@@ -88,8 +88,8 @@ def _rates(
     out: Mapping[str, Floats],
     p_value: Floats,
 ) -> None:
-    reference_hits, reference_tries = rate_hits(reference.grid, reference.counts)
-    reference_hits[2] += reference.new_expected
+    reference_hits, reference_tries = reference.usual
+    reference_hits = reference_hits + np.array([[0], [0], [1]]) * reference.new_expected
     for r in range(len(RATES)):
         windows = replay.windows if replay is not None else np.zeros(tries.shape[1])
         inflation = replay.inflation[r] if replay is not None else np.ones(tries.shape[1])

@@ -7,24 +7,22 @@ pace: what is remembered of one kind is never asked about another, or the pace w
 
 from __future__ import annotations
 
-from collections.abc import Container, Mapping
+from collections.abc import Callable, Container, Iterable, Mapping
 from dataclasses import dataclass
 
-from driftd.core.action import Action
 from driftd.core.baseline import Baselines, GivenReference
 from driftd.core.clock import NEVER, Clock, Progress
 from driftd.core.event import KINDS, Columns, Kind, PartitionId
 from driftd.core.finding import Finding
 from driftd.core.grid import Grid
-from driftd.core.notify import notification, retrain_request
 from driftd.core.openpane import Contribution, Cover, OpenPane, column_bytes, thinned
 from driftd.core.outcome import ClosedPane, Outcome
 from driftd.core.pane import Pane
 from driftd.core.profile import Part, Plan, Profile, Seen
-from driftd.core.reference import Reference
-from driftd.core.retrain import Retraining
+from driftd.core.schema import Schema
 from driftd.core.series import Series
 from driftd.core.spec import Limits, Model
+from driftd.core.telling import Telling
 from driftd.core.versions import Versions
 
 
@@ -50,12 +48,12 @@ class Monitor:
         self.versions = Versions(model.versions, limits.versions)
         self.backfill = 0
         self.retired = 0
-        self.retraining = {kind: Retraining(model.retrain) for kind in KINDS}
-        self.transitions: dict[tuple[str, str, str], int] = {}
+        self.telling = Telling(group, model, self.versions)
         self.learning_bytes = 0
         self.sampled = False
-        self.ended: dict[Kind, list[tuple[Series, str]]] = {}
-        """What the settings ended while nobody ran, with the reason: told at the next close."""
+        self.schemas = {kind: Schema(group, model, kind) for kind in KINDS}
+        self.ended: dict[Kind, list[Callable[[int], list[tuple[str, Finding]]]]] = {}
+        """What the settings ended while nobody ran, given when: told at the next close."""
         self.dirty: set[tuple[object, ...]] = set()
         self.stored_blocks: dict[tuple[str, Kind], set[tuple[int, int]]] = {}
         self.baselines = Baselines(model, limits, given, self.dirty)
@@ -136,9 +134,9 @@ class Monitor:
 
     def close(self, clock: Clock, kind: Kind, out: Outcome) -> None:
         """Close every pane of this kind that no partition can add to, in event order."""
-        for series, reason in self.ended.pop(kind, []):
-            for finding in series.retire(self.closed_until.get(kind, 0), reason):
-                self._tell_one(series, finding, out)
+        for findings in self.ended.pop(kind, []):
+            for version, finding in findings(self.closed_until.get(kind, 0)):
+                self.telling.tell(version, kind, finding, out)
             self.dirty.add(("core",))
         progress, panes, partitions = self.progress[kind], self.open[kind], clock.kinds[kind]
         while panes:
@@ -156,13 +154,20 @@ class Monitor:
     def end(self, series: Series, reason: str) -> None:
         """What fires in this series is over, for a reason that no window tells."""
         if series.firing():
-            self.ended.setdefault(series.kind, []).append((series, reason))
+            self.ended.setdefault(series.kind, []).append(
+                lambda at: [(series.version, finding) for finding in series.retire(at, reason)]
+            )
+
+    def end_schema(self, schema: Schema, reason: str) -> None:
+        """The same of what was told of columns."""
+        if schema.problems:
+            self.ended.setdefault(schema.kind, []).append(lambda at: schema.retire(at, reason))
 
     def _close(self, kind: Kind, end: int, pane: OpenPane, deadline: int, out: Outcome) -> None:
         every = self.model.window.every
         step = every // self.baselines.slices if kind in self.baselines.learning() else every
         grid = self.baselines.grids.get(kind)
-        merged, covers, columns, late = pane.merged(grid, deadline, self.model.watched(), step)
+        merged, covers, columns, late = pane.merged(grid, deadline, self.model.watched(), step, self.baselines.own)
         for key in pane.sure:
             self.dirty.add(("sure", kind, end, *key))
         for apart in pane.apart.values():
@@ -206,6 +211,7 @@ class Monitor:
             self.dirty.add(("series", version, kind))
             self.baselines.found(version, kind)
         champion = self._champion(kind, end, totals, out)
+        self._columns(kind, end, totals, out)
         # Who is compared with the champion looks at what it has closed by now.
         for version in sorted(totals, key=lambda version: (version != champion, version)):
             series = self.series[version, kind]
@@ -214,7 +220,10 @@ class Monitor:
             if law is not None:
                 challenged = self.series.get((champion, kind)) if champion is not None else None
                 compared = self._compares and self.versions.challenges(version, champion, kind)
-                self._tell(series, end, totals[version], law, challenged if compared else None, out)
+                hidden = self.schemas[kind].hidden(version, end)
+                for finding in series.close(end, totals[version], law, challenged if compared else None, hidden):
+                    self.telling.tell(version, kind, finding, out)
+                self.telling.ask(series, end, out)
             source = self.baselines.source_of(version, kind)
             if source is None or series.reference is not None:
                 continue
@@ -234,6 +243,18 @@ class Monitor:
         if series is None:
             series = self.series[version, kind] = Series(self.group, self.model, version, kind, grid)
         return series
+
+    def _columns(self, kind: Kind, end: int, totals: Mapping[str, Pane], out: Outcome) -> None:
+        """Look at the columns of every version that has something to be compared with."""
+        laws = {v: law for v in totals if (law := self.baselines.of(v, kind) or self.baselines.of_model(kind))}
+        self._tell_columns(kind, self.schemas[kind].close(end, totals, laws), out)
+
+    def _tell_columns(self, kind: Kind, findings: Iterable[tuple[str, Finding]], out: Outcome) -> None:
+        for version, finding in findings:
+            self.telling.tell(version, kind, finding, out)
+        if self.schemas[kind].changed:
+            self.schemas[kind].changed = False
+            self.dirty.add(("schema", kind))
 
     def _champion(self, kind: Kind, end: int, totals: Mapping[str, Pane], out: Outcome) -> str | None:
         """Whom others are compared with from now on; what was said of it beside another is over."""
@@ -260,9 +281,13 @@ class Monitor:
             return
         for version, series in mine.items():
             length = series.span.end - series.span.start if series.span is not None else 0
-            if series.firing() and self.versions.newest[kind][version] + length <= end:
+            if self.versions.newest[kind][version] + length > end:
+                continue
+            if series.firing():
                 self._end_alerts(series, end, "replaced", out)
                 self.dirty.add(("series", version, kind))
+            if self.schemas[kind].knows(version):
+                self._tell_columns(kind, self.schemas[kind].forget(version, end, "replaced"), out)
 
     def _end_alerts(
         self, series: Series, end: int, reason: str, out: Outcome, rules: Container[str] | None = None
@@ -270,7 +295,7 @@ class Monitor:
         """A series goes on without the alerts of these rules, None: without any."""
         findings = series.retire(end, reason, rules)
         for finding in findings:
-            self._tell_one(series, finding, out)
+            self.telling.tell(series.version, series.kind, finding, out)
         if findings:
             series.recall(series.reference or self.baselines.of_model(series.kind))
 
@@ -282,7 +307,8 @@ class Monitor:
             series = self.series.pop((version, kind), None)
             if series is not None:
                 for finding in series.retire(end, "retired"):
-                    self._tell_one(series, finding, out)
+                    self.telling.tell(version, kind, finding, out)
+            self._tell_columns(kind, self.schemas[kind].forget(version, end, "retired"), out)
             self.totals.pop((version, kind), None)
             self.baselines.retire(version, kind)
             self.dirty.add(("series", version, kind))
@@ -298,29 +324,3 @@ class Monitor:
         ]:
             del self.totals[version, kind]
             self.retired += 1
-
-    # -- tell --------------------------------------------------------------------------------------------------------
-
-    def _tell(
-        self, series: Series, end: int, pane: Pane, law: Reference, champion: Series | None, out: Outcome
-    ) -> None:
-        for finding in series.close(end, pane, law, champion):
-            self._tell_one(series, finding, out)
-        retraining = self.retraining[series.kind]
-        asking = [a for a in series.firing() if retraining.may_ask(a[0], a[1])]
-        if asking and retraining.ask([alert_id for _, _, alert_id, _ in asking], end):
-            action = retrain_request(self.group, self.model, series, end, asking)
-            retraining.newest_id = action.id
-            self._act(action, out)
-
-    def _tell_one(self, series: Series, finding: Finding, out: Outcome) -> None:
-        versions = self.versions.deployed(series.kind)
-        self._act(notification(self.group, self.model, series.version, series.kind, finding, versions), out)
-        if finding.type == "resolved":
-            for subject in finding.subjects:
-                self.retraining[series.kind].forget(subject.alert_id)
-
-    def _act(self, action: Action, out: Outcome) -> None:
-        out.actions.append(action)
-        key = (action.rule, action.type, action.severity)
-        self.transitions[key] = self.transitions.get(key, 0) + 1

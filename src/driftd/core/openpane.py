@@ -7,7 +7,7 @@ merged only once they are below every deadline that can still come.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -60,7 +60,7 @@ class OpenPane:
             key = (part.version, part.start)
             sure = self.sure.get(key)
             if sure is None:
-                copy = Pane(part.body.events, part.body.counts.copy(), part.body.moments.copy(), part.body.slices)
+                copy = part.body.copy()
                 self.sure[key] = Sure(copy, {str(partition): (part.low, part.high)})
             else:
                 sure.pane.add(part.body)
@@ -73,9 +73,17 @@ class OpenPane:
         return contribution
 
     def merged(
-        self, grid: Grid | None, deadline: int, watched: frozenset[str], step: int
+        self,
+        grid: Grid | None,
+        deadline: int,
+        watched: frozenset[str],
+        step: int,
+        own: Callable[[Columns], Columns],
     ) -> tuple[dict[str, list[tuple[int, Pane]]], dict[str, Cover], list[Contribution], dict[str, int]]:
-        """Close it: panes by version and start, what they cover, columns that no grid counts yet, late events by version."""
+        """Close it: panes by version and start, what they cover, columns that no grid counts yet, late events by version.
+
+        `own`: leaves of columns those that are counted here.
+        """
         panes: dict[tuple[str, int], Pane] = {key: sure.pane for key, sure in self.sure.items()}
         covers: dict[str, Cover] = {}
         for (version, _), sure in self.sure.items():
@@ -92,7 +100,7 @@ class OpenPane:
             if isinstance(part.body, Columns) and grid is None:
                 columns.append(part)
                 continue
-            for start, pane in _counted(part, grid, watched, step):
+            for start, pane in _counted(part, grid, watched, step, own):
                 if (part.version, start) in panes:
                     panes[part.version, start].add(pane)
                 else:
@@ -103,11 +111,13 @@ class OpenPane:
         return out, covers, columns, late
 
 
-def _counted(part: Contribution, grid: Grid | None, watched: frozenset[str], step: int) -> list[tuple[int, Pane]]:
+def _counted(
+    part: Contribution, grid: Grid | None, watched: frozenset[str], step: int, own: Callable[[Columns], Columns]
+) -> list[tuple[int, Pane]]:
     if isinstance(part.body, Pane):
         return [(part.start, part.body)]
     assert grid is not None
-    counted = Counted(grid, part.body, watched)
+    counted = Counted(grid, own(part.body), watched)
     number = part.body.time // step
     return [(int(i) * step, counted.pane(np.flatnonzero(number == i))) for i in np.unique(number)]
 
@@ -127,11 +137,7 @@ def thinned(part: Part, events: Columns, partition: PartitionId) -> Part:
     keep = np.flatnonzero(row_hashes(partition, events.offset) < np.uint64(2**64 // THINNED))
     if not len(keep):
         keep = np.array([0])
-    columns = {
-        name: column[keep] if isinstance(column, np.ndarray) else [column[i] for i in keep.tolist()]
-        for name, column in events.columns.items()
-    }
-    kept = Columns(events.model, events.version, events.kind, events.time[keep], events.offset[keep], columns)
+    kept = events.take(keep)
     return Part(part.model, part.version, part.kind, part.start, part.events, part.low, part.high, kept)
 
 

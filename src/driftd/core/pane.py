@@ -7,16 +7,18 @@ With z the value standardised by the grid, q = rint(clip(z, +-64) * 2^20), s1 = 
 
 from __future__ import annotations
 
+import json
 import struct
 import zlib
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from types import ModuleType
 from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from driftd.core.event import ABSENT, Columns
+from driftd.core.event import ABSENT, BAD, STRANGERS, Columns, Mark
 from driftd.core.grid import Grid, Numeric
 
 FIXED: Final = 1 << 20
@@ -31,16 +33,22 @@ class Pane:
     """`counts` int64[grid.codes]; `moments` int64[3, signals]: s1, s2, clipped (0 for categorical signals).
 
     `slices` int64[k, 5]: rows of (signal, second, n, s1, s2) of the watched signals, sorted by the first two, unique.
+    `strangers`: events that have a signal which the grid has not, by its name: those with a number, and all others.
     """
 
     events: int
     counts: Ints
     moments: Ints
     slices: Ints
+    strangers: dict[str, tuple[int, int]] = field(default_factory=dict)
 
     @classmethod
     def empty(cls, grid: Grid) -> Pane:
         return cls(0, np.zeros(grid.codes, np.int64), np.zeros((3, len(grid)), np.int64), np.empty((0, 5), np.int64))
+
+    def copy(self) -> Pane:
+        """One that can be added to."""
+        return Pane(self.events, self.counts.copy(), self.moments.copy(), self.slices, dict(self.strangers))
 
     def add(self, other: Pane) -> None:
         """Merge another pane of the same grid into this one."""
@@ -49,6 +57,8 @@ class Pane:
         self.moments += other.moments
         if len(other.slices):
             self.slices = merge_slices(self.slices, other.slices) if len(self.slices) else other.slices
+        if other.strangers:
+            self.strangers = _together(self.strangers, other.strangers)
 
     def pack(self) -> bytes:
         """Bytes that are a function of the content alone: events, the width and size of each array, all of them deflated
@@ -56,7 +66,8 @@ class Pane:
         """
         parts = [_narrow(values.ravel()) for values in (self.counts, self.moments, self.slices)]
         head = _HEAD.pack(self.events, *(number for width, part in parts for number in (width, len(part))))
-        return head + zlib.compress(b"".join([part for _, part in parts]), 1)
+        strangers = json.dumps(dict(sorted(self.strangers.items()))).encode() if self.strangers else b""
+        return head + zlib.compress(b"".join([*(part for _, part in parts), strangers]), 1)
 
     @classmethod
     def unpack(cls, body: bytes) -> Pane:
@@ -72,9 +83,29 @@ class Pane:
             arrays.append(_widen(width, flat[at : at + size]))
             at += size
         counts, moments, slices = arrays
-        if at != len(flat) or len(moments) % 3 or len(slices) % 5:
+        if at > len(flat) or len(moments) % 3 or len(slices) % 5:
             raise ValueError("these bytes are no pane")
-        return cls(events, counts, moments.reshape(3, -1), slices.reshape(-1, 5))
+        return cls(events, counts, moments.reshape(3, -1), slices.reshape(-1, 5), _read_strangers(flat[at:]))
+
+
+def _together(one: Mapping[str, tuple[int, int]], other: Mapping[str, tuple[int, int]]) -> dict[str, tuple[int, int]]:
+    """Both added up. Of too many names the first in order stay: each of those was so in every part, so its count is
+    exact, whatever the parts were.
+    """
+    out = dict(one)
+    for name, (numbers, others) in other.items():
+        mine = out.get(name, (0, 0))
+        out[name] = (mine[0] + numbers, mine[1] + others)
+    return out if len(out) <= STRANGERS else {name: out[name] for name in sorted(out)[:STRANGERS]}
+
+
+def _read_strangers(flat: bytes) -> dict[str, tuple[int, int]]:
+    if not flat:
+        return {}
+    try:
+        return {name: (numbers, others) for name, (numbers, others) in json.loads(flat).items()}
+    except (ValueError, TypeError, AttributeError) as fault:
+        raise ValueError("these bytes are no pane") from fault
 
 
 def merge_slices(one: Ints, other: Ints) -> Ints:
@@ -111,6 +142,7 @@ class Counted:
                 self.coded[code] = axis.cells + 1 if column is None else axis.codes(column)
                 self.coded[code] += grid.first[i]
                 code += 1
+        self._known_strangers = _strangers_of(grid, events)
         self.watched = [(r, i) for r, (i, axis) in enumerate(grid.numeric_axes) if axis.name in watched]
 
     def pane(self, rows: NDArray[np.int64] | slice) -> Pane:
@@ -126,16 +158,39 @@ class Counted:
         tables = self.grid.tables
         self._kernel.tally(self.values, self.coded, rows, *tables, CLIP, FIXED, pane.counts, moments)
         pane.moments[:, self.grid.numeric] = moments
+        pane.strangers = self._strangers(rows)
         pieces = [self._slices(r, i, rows) for r, i in self.watched]
         if pieces:
             pane.slices = np.concatenate(pieces)
         return pane
+
+    def _strangers(self, rows: NDArray[np.int64]) -> dict[str, tuple[int, int]]:
+        """Of these rows. Events that were read before there was a grid have them in columns like any other."""
+        found: dict[str, tuple[int, int]] = {}
+        for name, (numbers, others) in self._known_strangers.items():
+            found[name] = (int(np.isin(rows, numbers).sum()), int(np.isin(rows, others).sum()))
+        return {name: counts for name, counts in found.items() if any(counts)}
 
     def _slices(self, row: int, signal: int, rows: NDArray[np.int64]) -> Ints:
         out = np.empty((len(rows), 5), np.int64)
         centre, scale = self.grid.tables[3][:, row]
         used = self._kernel.slices(self.values[row], self.seconds, rows, signal, centre, scale, CLIP, FIXED, out)
         return out[:used]
+
+
+def _strangers_of(grid: Grid, events: Columns) -> dict[str, tuple[NDArray[np.int64], NDArray[np.int64]]]:
+    """The rows with each of the first STRANGERS signals, in order, that the grid has not."""
+    found = {name: (np.asarray(n, np.int64), np.asarray(o, np.int64)) for name, (n, o) in events.strangers.items()}
+    for name in sorted(events.columns.keys() - grid.index.keys()):
+        column = events.columns[name]
+        if isinstance(column, np.ndarray):
+            numbers, others = np.isfinite(column), np.isnan(column) | (column == BAD)
+        else:
+            numbers = np.array([type(value) in (int, float) for value in column], np.bool_)
+            others = np.array([value is not Mark.ABSENT for value in column], np.bool_) & ~numbers
+        if numbers.any() or others.any():
+            found[name] = (np.flatnonzero(numbers), np.flatnonzero(others))
+    return {name: found[name] for name in sorted(found)[:STRANGERS]}
 
 
 _WIDTHS: Final = tuple(

@@ -144,8 +144,4 @@ def _runs(number: NDArray[np.int64]) -> list[tuple[int, NDArray[np.int64] | slic
 def _rows(group: Columns, rows: NDArray[np.int64] | slice) -> Columns:
     if isinstance(rows, slice):
         return group
-    columns = {
-        name: column[rows] if isinstance(column, np.ndarray) else [column[i] for i in rows]
-        for name, column in group.columns.items()
-    }
-    return Columns(group.model, group.version, group.kind, group.time[rows], group.offset[rows], columns, group.stamped)
+    return group.take(rows)

@@ -18,6 +18,7 @@ from driftd.core.monitor import Monitor, Totals
 from driftd.core.openpane import Contribution, OpenPane, Sure, column_bytes, columns_from_plain, plain_columns
 from driftd.core.pane import Pane, pack_ints, unpack_ints
 from driftd.core.reference import Reference, Replay
+from driftd.core.schema import Schema
 from driftd.core.series import Series
 
 SEPARATOR: Final = "\x1f"
@@ -26,6 +27,7 @@ _KIND_AT: Final = {
     "sampler": 1,
     "sure": 1,
     "apart": 1,
+    "schema": 1,
     "learner": 2,
     "reference": 2,
     "series": 2,
@@ -80,6 +82,8 @@ def _row(monitor: Monitor, key: tuple[Any, ...]) -> object | None:  # noqa: PLR0
                 if found and source not in monitor.baselines.given
                 else None
             )
+        case ("schema", kind):
+            return monitor.schemas[kind].plain()
         case ("series", version, kind):
             series = monitor.series.get((version, kind))
             return series.plain() if series else None
@@ -97,8 +101,8 @@ def _core(monitor: Monitor) -> dict[str, object]:
         "backfill": monitor.backfill,
         "retired": monitor.retired,
         "dropped": monitor.baselines.dropped,
-        "retraining": {kind: retraining.plain() for kind, retraining in monitor.retraining.items()},
-        "transitions": [[*key, n] for key, n in sorted(monitor.transitions.items())],
+        "retraining": {kind: retraining.plain() for kind, retraining in monitor.telling.retraining.items()},
+        "transitions": [[*key, n] for key, n in sorted(monitor.telling.transitions.items())],
         "sampled": monitor.sampled,
         "every": monitor.model.window.every,
         "grids": {kind: grid.hash for kind, grid in monitor.baselines.grids.items()},
@@ -154,6 +158,12 @@ def restore_monitor(monitor: Monitor, rows: Mapping[str, object]) -> None:
         pane = monitor.open[cast("Kind", kind)].setdefault(int(end), OpenPane())
         cover = {p: (low, high) for p, (low, high) in plain["cover"].items()}
         pane.sure[version, int(start)] = Sure(Pane.unpack(plain["pane"]), cover)
+    for (kind,), plain in by_table.get("schema", []):
+        monitor.schemas[cast("Kind", kind)].load(plain)
+        if monitor.model.schema is None:
+            monitor.end_schema(monitor.schemas[cast("Kind", kind)], "rule removed")
+            monitor.schemas[cast("Kind", kind)] = Schema(monitor.group, monitor.model, cast("Kind", kind))
+            monitor.dirty.add(("schema", kind))
     for key, plain in by_table.get("apart", []):
         _restore_apart(monitor, cast("Kind", key[0]), int(key[1]), plain)
     blocks: dict[tuple[str, Kind], dict[tuple[int, int], tuple[int, bytes]]] = {}
@@ -198,6 +208,10 @@ def _carried(monitor: Monitor, rows: Mapping[str, object]) -> list[tuple[tuple[s
             monitor.stored_blocks.setdefault((key[1], kind), set()).add((int(key[3]), int(key[4])))
         else:
             monitor.dirty.add(key)
+        if table == "schema":
+            schema = Schema(monitor.group, monitor.model, kind)
+            schema.load({**value, "pending": {}})
+            monitor.end_schema(schema, "re-baselined")
         if table == "series":
             ended = Series(monitor.group, monitor.model, key[1], kind, Grid([]))
             ended.load({**value, "detectors": []}, {})
@@ -222,8 +236,8 @@ def _restore_core(monitor: Monitor, core: Mapping[str, Any]) -> None:
     monitor.backfill, monitor.retired, monitor.sampled = core["backfill"], core["retired"], core["sampled"]
     monitor.baselines.dropped = core.get("dropped", 0)  # a state from before it was counted has none
     for kind, plain in core["retraining"].items():
-        monitor.retraining[kind].load(plain)
-    monitor.transitions = {(rule, kind, severity): n for rule, kind, severity, n in core["transitions"]}
+        monitor.telling.retraining[kind].load(plain)
+    monitor.telling.transitions = {(rule, kind, severity): n for rule, kind, severity, n in core["transitions"]}
 
 
 def _restore_apart(monitor: Monitor, kind: Kind, end: int, plain: Mapping[str, Any]) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Final
 
 import numpy as np
@@ -74,6 +75,11 @@ class Reference:
         if len(parts) >= LEAST_WINDOWS:
             reference.replays = dict(_replay_all(reference, parts))
         return reference
+
+    @cached_property
+    def usual(self) -> tuple[Floats, Floats]:
+        """Its own `rate_hits`."""
+        return rate_hits(self.grid, self.counts)
 
     @property
     def calibrated(self) -> bool:

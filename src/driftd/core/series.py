@@ -46,6 +46,8 @@ class Series:
         self.beside: Beside | None = None
         """What the champion saw in that window."""
         self.challenges = False
+        self.hidden: Mapping[str, int] = {}
+        """See `Schema.hidden`."""
         self.errors: dict[str, int] = {}
 
     @property
@@ -59,29 +61,32 @@ class Series:
             self.windows.clear()  # those were compared with the champion alone, and founded the reference
         self.reference = reference
 
-    def close(self, end: int, pane: Pane, law: Reference, champion: Series | None) -> list[Finding]:
+    def close(
+        self, end: int, pane: Pane, law: Reference, champion: Series | None, hidden: Mapping[str, int] | None = None
+    ) -> list[Finding]:
         """A pane closed. What is to be told now, in order. `law`: the reference, or the model's where it has none yet.
-        `champion`: whom it is compared with; it has closed its pane of now.
+        `champion`: whom it is compared with; it has closed its pane of now. `hidden`: see `Schema.hidden`.
         """
         self.panes += 1
         self._count_errors(pane)
-        self.challenges = champion is not None
         out = self.watch.close(end, pane, self.reference) if self.reference is not None else []
         kept = Pane(pane.events, pane.counts, pane.moments, np.empty((0, 5), np.int64))
         for span in self.windows.push(end, kept):
-            self.span = span
+            # What is shown again after a restart is shown as it was judged.
+            self.span, self.challenges, self.hidden = span, champion is not None, hidden or {}
             if span.enough:
                 self.evaluations += 1
                 total = self.windows.total(self.grid, span)
                 self.judged = total.counts
                 self.beside = self._beside(span, end, law, champion)
-                out += self.evaluator.evaluate(span, self._against(law), total, self.windows.ends(span.level))
+                out += self.evaluator.evaluate(span, self._against(law, span), total, self.windows.ends(span.level))
             else:
-                self.evaluator.insufficient(span, self._against(law))
+                self.evaluator.insufficient(span, self._against(law, span))
         return out
 
-    def _against(self, law: Reference) -> Opponents:
-        return Opponents(law, self.reference, self.beside, self.challenges)
+    def _against(self, law: Reference, span: Span) -> Opponents:
+        hidden = frozenset(name for name, until in self.hidden.items() if until > span.start)
+        return Opponents(law, self.reference, self.beside, self.challenges, hidden)
 
     def _beside(self, span: Span, end: int, law: Reference, champion: Series | None) -> Beside | None:
         if champion is None or span.end != end:
@@ -95,9 +100,9 @@ class Series:
         if self.span is None or law is None:
             return
         if self.span.enough:
-            self.evaluator.recall(self.span, self._against(law), self.judged)
+            self.evaluator.recall(self.span, self._against(law, self.span), self.judged)
         else:
-            self.evaluator.insufficient(self.span, self._against(law))
+            self.evaluator.insufficient(self.span, self._against(law, self.span))
 
     def _count_errors(self, pane: Pane) -> None:
         bad = pane.counts[self.grid.first[:-1] + self.grid.cells + 2] if len(self.grid) else np.empty(0, np.int64)
@@ -161,6 +166,7 @@ class Series:
             "span": [span.start, span.end, span.level, span.events, span.enough] if span else None,
             "judged": pack_ints(self.judged),
             "challenges": self.challenges,
+            "hidden": dict(sorted(self.hidden.items())),
             "beside": self.beside.plain() if self.beside else None,
         }
 
@@ -181,7 +187,8 @@ class Series:
         self.span = Span(*rows["span"]) if rows["span"] else None
         self.windows.load(blocks, rows["last"])
         self.judged = unpack_ints(rows["judged"])
-        self.challenges = rows.get("challenges", False)  # a state from before versions were compared has neither
+        # A state from before versions were compared, and columns looked at, has none of these.
+        self.challenges, self.hidden = rows.get("challenges", False), dict(rows.get("hidden", {}))
         if law is not None and rows.get("beside"):
             self.beside = Beside.from_plain(law, rows["beside"])
 

@@ -119,6 +119,18 @@ class Versions:
 
 
 @dataclass(frozen=True, slots=True)
+class Schema:
+    """Changes of columns. `severity`: of those that the reference has; new ones are warnings. `settle_after`: when a new
+    column is one of the others. `expected_until`: by column, or "*" for all, the end of event time until which its
+    changes are planned.
+    """
+
+    severity: Severity = "critical"
+    settle_after: int = DAY
+    expected_until: Mapping[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
 class Model:
     """One model's settings, defaults merged in. `features_from`: the kind that features not named in `signals` come from."""
 
@@ -136,6 +148,7 @@ class Model:
     signals: Mapping[str, Signal] = field(default_factory=dict)
     features_from: Kind = "prediction"
     versions: Versions = Versions()
+    schema: Schema | None = Schema()
 
     def source_of(self, signal: str) -> Kind:
         """The one kind of event that this signal is counted from."""

@@ -7,6 +7,7 @@ from dataclasses import replace
 from driftd.core.clock import NEVER, Clock
 from driftd.core.event import Kind
 from driftd.core.monitor import Monitor
+from driftd.core.series import Series
 from driftd.core.view import ModelView, ReferenceState, SeriesView, SignalState, StatisticView
 
 Silent = frozenset[tuple[str, Kind]]
@@ -27,8 +28,8 @@ def silent_of(monitor: Monitor, clock: Clock) -> Silent:
 
 def view_of(monitor: Monitor, clock: Clock, silent: Silent) -> ModelView:
     """One model as it stands now, immutable."""
-    newest = max(monitor.retraining.values(), key=lambda retraining: max(retraining.requests, default=-NEVER))
-    retrains = sum(retraining.total for retraining in monitor.retraining.values())
+    newest = max(monitor.telling.retraining.values(), key=lambda retraining: max(retraining.requests, default=-NEVER))
+    retrains = sum(retraining.total for retraining in monitor.telling.retraining.values())
     return ModelView(
         monitor.model.name,
         dict(monitor.model.labels),
@@ -43,7 +44,7 @@ def view_of(monitor: Monitor, clock: Clock, silent: Silent) -> ModelView:
         "requested" if retrains else "none",
         newest.newest_id,
         retrains,
-        dict(monitor.transitions),
+        dict(monitor.telling.transitions),
         monitor.baselines.dropped_signals,
     )
 
@@ -81,11 +82,15 @@ def _series(monitor: Monitor, version: str, kind: Kind, *, silent: bool) -> Seri
         window_events=span.events if span else 0,
         insufficient=span is None or not span.enough,
         signal_errors=dict(series.errors) if series else {},
-        statistics=tuple(_unknown(view) if silent else view for view in series.statistics) if series else (),
+        statistics=tuple(_unknown(view) if silent else view for view in _statistics(monitor, series)) if series else (),
         detectors=series.watch.views() if series else (),
         shares=series.evaluator.shares if series and not silent else (),
         champion=monitor.champions.get(kind) == version,
     )
+
+
+def _statistics(monitor: Monitor, series: Series) -> tuple[StatisticView, ...]:
+    return series.statistics + monitor.schemas[series.kind].views(series.version)
 
 
 def _unknown(view: StatisticView) -> StatisticView:

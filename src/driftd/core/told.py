@@ -33,12 +33,14 @@ class Evaluation:
 class Opponents:
     """What a window is compared with. `law`: the reference whose law holds. `reference`: the same, or None for a version
     that has none yet. `champion`: its window, None where it is not compared with it, or the champion saw too little.
+    `hidden`: signals of whose absence nothing is told here, because it is told as a change of the schema.
     """
 
     law: Reference
     reference: Reference | None
     champion: Beside | None = None
     challenges: bool = False
+    hidden: frozenset[str] = frozenset()
 
     @property
     def waits(self) -> bool:

@@ -17,6 +17,8 @@ _REASONS: Final = {
     "replaced": "the version serves no more, another took its place",
     "promoted": "the version is the champion now, others are compared with it",
     "not compared": "the version is not compared with the champion any more",
+    "returned": "the columns are as they were",
+    "settled": "the new columns are part of the events by now",
     "re-baselined": "the model has another reference now",
     "rule removed": "the settings do not have the rule, or not for this signal, any more",
 }
@@ -30,9 +32,13 @@ _RATES: Final = {
     "null_rate": "null",
     "absent_rate": "absent",
     "new_rate": "of categories never seen before",
+    "type_error_rate": "of another type",
+    "present_rate": "present",
     "share_of_new": "of categories never seen before",
     "share_of_rare": "of rare categories",
 }
+_CHANGES: Final = {"removed": "is gone", "retyped": "has another type", "added": "is new"}
+"""Of a column."""
 
 Data = Mapping[str, Any]
 
@@ -91,8 +97,17 @@ def _range(above: object, up_to: object) -> str:
     return f"above {number(above)}" if up_to is None else f"above {number(above)} up to {number(up_to)}"
 
 
+def change(signal: Data) -> str:
+    """What happened to a column; "" where the schema did not change."""
+    if signal.get("statistic") == "renamed":
+        return f"looks renamed to '{str(signal.get('renamed_to'))[:60]}'"
+    return _CHANGES.get(str(signal.get("statistic")), "")
+
+
 def movement(signal: Data) -> str:
     told = moved(signal.get("moved"))
+    if change(signal):
+        return f"{change(signal)} ({told})" if told else change(signal)
     return f"{told} ({effect(signal)})" if told else effect(signal)
 
 
@@ -195,6 +210,11 @@ def next_step(data: Data, signals: Sequence[Data]) -> str:
     advice = (
         (bool(data.get("champion")), "if this version is not meant to differ from the champion, stop its rollout"),
         (fresh, "compare with the version before; if only the new one shows it, roll it back"),
+        (
+            what in ("removed", "renamed", "retyped"),
+            "ask whoever sends these events what changed; if it is meant, build a new reference",
+        ),
+        (what == "added", "nothing; if the model is to use it, build a new reference"),
         (len(signals) >= MANY, "find what they share: a join, a table, a deployment at that time"),
         (
             what in ("null_rate", "absent_rate"),

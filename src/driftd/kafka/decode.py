@@ -30,7 +30,7 @@ from driftd.kafka.envelope import (
     event_time,
     is_backfill,
 )
-from driftd.kafka.features import SignalType
+from driftd.kafka.features import KnownFeatures, SignalType
 from driftd.kafka.framed import schema_ids
 from driftd.kafka.grouping import Fold, Gathered, Group, Topic, topic_of
 from driftd.kafka.mapping import READS, TopicFormat
@@ -289,6 +289,7 @@ class Decoder:
             got.offsets(group),
             seen(columns) if types is None else typed(columns, types),
             got.run.timestamps[group.rows[-1]],
+            group.strangers,
         )
 
     def _take(self, got: Gathered, group: Group) -> None:
@@ -326,6 +327,9 @@ class Decoder:
                     bad.add(at)
                     self._refuse(got, i, why)
                     continue
+            if isinstance(reader, KnownFeatures):
+                for name, is_number in reader.strangers:
+                    group.note(name, first + len(rows), is_number=is_number)
             rows.append(row)
         group.drop(bad)
         return rows

@@ -32,6 +32,8 @@ _BUILT_IN: Final = frozenset({"prediction", "class", "label", "error"})
 _RESERVED: Final = ("performance.", "feature.")
 _EXTRA_FEATURES: Final = 256
 """Features without a type that the fast reader learns for a model; with more distinct ones, rows are read exactly."""
+_NUMBERS: Final = frozenset(bytes([c]) for c in b"-0123456789")
+"""What a number of JSON begins with."""
 _TOO_BIG: Final = 2**1024 - 2**970
 """The least integer that rounds to no float64."""
 
@@ -78,9 +80,12 @@ class KnownFeatures:
         self._whole: dict[bool, Callable[[bytes | None], Envelope]] = {}
         self.left_out = 0
         """Values of features that have no type, in all rows read."""
+        self.strangers: list[tuple[str, bool]] = []
+        """Those of the row read last, and whether each is a number."""
 
     def fast(self, raw: Raw) -> Row | None:
         """One row, all of whose features are right; None otherwise."""
+        self.strangers = []
         if not len(raw):
             return self._absent
         if self._decode is None:
@@ -93,11 +98,12 @@ class KnownFeatures:
             extras = [raw for raw in row[len(self._names) :] if len(raw)]
             if not all(map(sound, extras)):
                 return None
-            self.left_out += sum(
-                1
+            self.strangers = [
+                (name, bytes(raw)[:1] in _NUMBERS)
                 for name, raw in zip(self._extras, row[len(self._names) :], strict=True)
                 if len(raw) and name not in self._elsewhere
-            )
+            ]
+            self.left_out += len(self.strangers)
             return row[: len(self._names)]
         return row
 
@@ -113,11 +119,13 @@ class KnownFeatures:
 
     def exact(self, features: Mapping[str, object] | None) -> Row:
         """The same row from a generic object, with BAD for what is wrong."""
+        self.strangers = []
         if not features:
             return self._absent
         strangers = features.keys() - self._known
         if strangers:
-            self.left_out += len(strangers - self._elsewhere)
+            self.strangers = [(name, type(features[name]) in (int, float)) for name in strangers - self._elsewhere]
+            self.left_out += len(self.strangers)
             self._learn(strangers)
         get, first = features.get, len(self._numeric)
         numbers = [number(get(name, Mark.ABSENT)) for name in self._names[:first]]

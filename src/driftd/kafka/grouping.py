@@ -11,10 +11,10 @@ import numpy as np
 from msgspec import UNSET
 from numpy.typing import NDArray
 
-from driftd.core.event import KINDS, ROW, UNVERSIONED, Kind, Refusal, record_offset
+from driftd.core.event import KINDS, ROW, STRANGERS, UNVERSIONED, Kind, Refusal, record_offset
 from driftd.kafka.block import RecordRun
 from driftd.kafka.envelope import Envelope
-from driftd.kafka.features import AnyColumns, KnownColumns, good_name
+from driftd.kafka.features import AnyColumns, KnownColumns, good_name, signal_of
 from driftd.kafka.mapping import FRAMED, READS, Compiled, Reads, TopicFormat, compile_mapping, format_of, is_backfill
 from driftd.kafka.reasons import Reason, Refused
 
@@ -60,6 +60,8 @@ class Group:
     events: list[Envelope] = field(default_factory=list)
     said: list[object] = field(default_factory=list)
     columns: KnownColumns | AnyColumns | None = None
+    strangers: dict[str, tuple[list[int], list[int]]] = field(default_factory=dict)
+    """See `Columns.strangers`."""
     plain: bool = field(init=False)
     """Whether an event of it is admitted if it has a good time and is no backfill."""
 
@@ -72,6 +74,21 @@ class Group:
             raise Refused(self.refused.reason, self.refused.detail)
         if self.kind == "label" and event.label is UNSET:
             raise Refused(Reason.LABEL_MISSING)
+
+    def note(self, feature: str, row: int, *, is_number: bool) -> None:
+        """The event in this row of the columns has a feature without a type."""
+        name = signal_of(feature)
+        rows = self.strangers.get(name)
+        if rows is None:
+            if not good_name(name):
+                return
+            if len(self.strangers) >= STRANGERS:
+                last = max(self.strangers)
+                if name > last:
+                    return
+                del self.strangers[last]
+            rows = self.strangers[name] = ([], [])
+        rows[0 if is_number else 1].append(row)
 
     def drop(self, bad: set[int]) -> None:
         """Take events out again: `bad` are places in `events`."""

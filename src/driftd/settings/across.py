@@ -19,6 +19,7 @@ from driftd.settings.schema import Settings
 LONGEST_WINDOW = 90 * DAY
 RESERVED_LABELS = frozenset({"model", "version", "signal", "statistic", "rule", "kind", "severity", "type"})
 """Labels that driftd itself gives to metrics and alerts."""
+SCHEMA = "schema"
 BEATING = ("webhook", "alertmanager")
 """Kinds of receiver that a heartbeat is for."""
 ROUTED = ("model", "version", "kind", "rule", "severity", "type")
@@ -83,6 +84,9 @@ class Across:
             self.say((length, longest), problem, "shorten window.length or raise window.max_length")
         if window.max_length > LONGEST_WINDOW:
             self.say((longest,), f"{shown(window.max_length)} is longer than 90 days", "write at most 90d")
+        if SCHEMA in watched.rules:
+            remedy = "choose another name; what is told of columns is set by `schema`, beside `rules`"
+            self.say(((*scope, "rules", SCHEMA),), "the rule on columns has this name", remedy)
         for name, rule in watched.rules.items():
             if isinstance(rule, WindowRule) and rule.critical is not None and rule.warning > rule.critical:
                 keys = (*scope, "rules", name, "warning"), (*scope, "rules", name, "critical")

@@ -13,6 +13,7 @@ from driftd.core.event import Kind
 from driftd.settings.quantity import (
     Duration,
     FalseAlarms,
+    Instant,
     Span,
     refuse,
     shortened,
@@ -21,6 +22,7 @@ from driftd.settings.section import FilePath, Many, Named, Section, expression
 
 _WINDOW = spec.Window()
 _VERSIONS = spec.Versions()
+_SCHEMA = spec.Schema()
 _LEARN = spec.Learn()
 _RETRAIN = spec.Retrain()
 _RULE = spec.WindowRule("")
@@ -58,6 +60,17 @@ class Versions(Section):
 
     def core(self) -> spec.Versions:
         return spec.Versions(self.champion, self.expire_after, tuple(self.fold.items()))
+
+
+class Schema(Section):
+    """Changes of columns."""
+
+    severity: spec.Severity = _SCHEMA.severity
+    settle_after: Span = _SCHEMA.settle_after
+    expected_until: Named[Instant] = Field(default={})
+
+    def core(self) -> spec.Schema:
+        return spec.Schema(self.severity, self.settle_after, dict(self.expected_until))
 
 
 class Learn(Section):
@@ -190,6 +203,7 @@ class Monitoring(Section):
     on_new_version: spec.NewVersion = "inherit"
     versions: Versions = Versions()
     rules: Named[Rule] = Field(default={})
+    schema_: Annotated[Schema | None, BeforeValidator(_off)] = Field(default=Schema(), alias="schema")
     retrain: Annotated[Retrain | None, BeforeValidator(_off)] = Retrain()
     features_from: Literal["prediction", "features"] = "prediction"
 
@@ -219,4 +233,5 @@ class Model(Monitoring):
             signals={key: spec.Signal(signal.source, signal.type) for key, signal in self.signals.items()},
             features_from=self.features_from,
             versions=self.versions.core(),
+            schema=self.schema_.core() if self.schema_ is not None else None,
         )

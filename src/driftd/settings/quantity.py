@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import re
+from datetime import UTC, datetime, timedelta
 from typing import Annotated, NoReturn
 
 from pydantic import BeforeValidator
@@ -92,6 +93,22 @@ def parse_rate(text: object) -> float:
     return rate
 
 
+def parse_instant(text: object) -> int:
+    """Unix milliseconds of a time of RFC 3339, or of the end of a day."""
+    remedy = "write a day such as 2026-12-01, the whole of it in UTC, or a time such as 2026-12-01T08:00:00Z"
+    if not isinstance(text, str):
+        refuse("not a time", remedy)
+    try:
+        found = datetime.fromisoformat(text)
+    except ValueError:
+        refuse(f"{shortened(text)} is not a time", remedy)
+    if re.fullmatch(r"\d{4}-\d{2}-\d{2}", text):
+        found = found.replace(tzinfo=UTC) + timedelta(days=1)
+    if found.tzinfo is None:
+        refuse(f"{shortened(text)} has no time zone", remedy)
+    return round(found.timestamp() * 1000)
+
+
 def _parse_span(text: object) -> int:
     span = parse_duration(text)
     if not span:
@@ -105,6 +122,8 @@ def shortened(value: object) -> str:
     return text if len(text) <= 60 else f"{text[:57]}..."
 
 
+Instant = Annotated[int, BeforeValidator(parse_instant)]
+"""Unix milliseconds."""
 Duration = Annotated[int, BeforeValidator(parse_duration)]
 """Milliseconds; 0 is one."""
 Span = Annotated[int, BeforeValidator(_parse_span)]
