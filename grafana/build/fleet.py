@@ -183,6 +183,17 @@ def _tables(board: Dashboard) -> None:
             width=8,
             height=10,
         ),
+        rows(
+            "Overdue",
+            "Models of which no event has come though one was expected: for an hour, or as their settings say (expect). For "
+            "how long, on the wall's clock.",
+            [f"max by (model, kind) (time() - driftd_due_timestamp_seconds{{{OF}}} and driftd_overdue{{{OF}}} == 1)"],
+            [MODEL, Column("kind", "Kind"), Column("A", "Overdue for", "s")],
+            none="No events are overdue, as far as is known: see Ready.",
+            worst="Overdue for",
+            width=24,
+            height=6,
+        ),
     )
 
 

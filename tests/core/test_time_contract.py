@@ -62,7 +62,7 @@ class Run:
             "grids": self.durable.grids,
             "references": self.durable.references,
             # Whether a model counts as silent hangs on the ticks; what was judged does not.
-            "models": {name: view_of(m, engine.clock, frozenset()) for name, m in sorted(engine.monitors.items())},
+            "models": {name: view_of(m, engine.clock, frozenset(), ()) for name, m in sorted(engine.monitors.items())},
             "partitions": [(p.partition, p.next_offset, p.records, p.refused) for p in view.partitions],
         }
 

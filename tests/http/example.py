@@ -7,6 +7,7 @@ import dataclasses
 from driftd.core.act import Act, Standing
 from driftd.core.event import PartitionId
 from driftd.core.view import (
+    ArrivalView,
     DetectorView,
     ModelView,
     PartitionView,
@@ -122,6 +123,10 @@ MODEL = ModelView(
     retrain_id="retrain_1",
     retrains=1,
     transitions={("drift", "driftd.alert.firing", "critical"): 1},
+    arrivals=(
+        ArrivalView("prediction", END, END + 3_600_000, overdue=False),
+        ArrivalView("label", END, None, overdue=False),
+    ),
 )
 ZERO, ONE = PartitionId("predictions", 0), PartitionId("predictions", 1)
 PARTITIONS = (

@@ -37,6 +37,8 @@ def healthy(minutes: int, step: int = 1) -> dict[str, str]:
         f'driftd_model_info{{{CHURN},label_team="risk",label_tier="1"}}': f"1{still}",
         f"driftd_events_total{{{SERIES}}}": f"0{grows}",
         f"driftd_late_events_total{{{SERIES}}}": f"0+{6 * step}x{n}",
+        f'driftd_overdue{{{CHURN},kind="prediction"}}': f"0{still}",
+        f'driftd_due_timestamp_seconds{{{CHURN},kind="prediction"}}': f"3600+{60 * step}x{n}",
         f"driftd_insufficient_data{{{SERIES}}}": f"0{still}",
         f"driftd_window_end_timestamp_seconds{{{SERIES}}}": f"0+{60 * step}x{n}",
         f'driftd_reference_state{{{SERIES},state="ready"}}': f"1{still}",
@@ -77,6 +79,8 @@ SHADOW: Final = f"driftd_shadow{{{ONE}}}"
 REFUSED: Final = f'driftd_refused_records_total{{{TOPIC},reason="json"}}'
 LATE: Final = f"driftd_late_events_total{{{SERIES}}}"
 EVENTS: Final = f"driftd_events_total{{{SERIES}}}"
+OVERDUE: Final = f'driftd_overdue{{{CHURN},kind="prediction"}}'
+DUE: Final = f'driftd_due_timestamp_seconds{{{CHURN},kind="prediction"}}'
 MODEL: Final = {"model": "churn", "label_team": "risk"}
 SCENARIOS: Final = (
     Scenario(
@@ -122,21 +126,15 @@ SCENARIOS: Final = (
     Scenario(
         "DriftdNotCommitting", {f"driftd_last_commit_timestamp_seconds{{{ONE}}}": "0+60x10 600x90"}, quiet=16, fires=18
     ),
-    Scenario(
-        "DriftdNoEvents",
-        {EVENTS: "0+600x10 6000x200", LATE: "0x200"},
-        quiet=95,
-        fires=102,
-        labels=MODEL | {"kind": "prediction"},
-    ),
+    Scenario("DriftdOverdue", {OVERDUE: "0x9 1x90"}, quiet=18, fires=20, labels=MODEL | {"kind": "prediction"}),
+    # Nothing comes, and nothing is expected: at night, or of a model of which nothing ever is.
+    Scenario("DriftdOverdue", {EVENTS: "0+600x10 6000x2000", LATE: "0x2000", OVERDUE: "0x400 1x600"}, quiet=400, fires=420),
     # After a week it is told no more.
-    Scenario(
-        "DriftdNoEvents", {EVENTS: "0+600x10 6000x2000", LATE: "0x2000"}, quiet=7 * DAY + 200, fires=6 * DAY, step=10
-    ),
+    Scenario("DriftdOverdue", {OVERDUE: "0 1x2000", DUE: "600x2000"}, quiet=7 * DAY + 40, fires=6 * DAY, step=10),
     # While driftd is not ready, that nothing comes says nothing of the model.
     Scenario(
         "DriftdNotReady",
-        {EVENTS: "0+600x10 6000x200", LATE: "0x200", f"driftd_ready{{{ONE}}}": "1x9 0x200"},
+        {OVERDUE: "0x9 1x200", f"driftd_ready{{{ONE}}}": "1x9 0x200"},
         quiet=18,
         fires=150,
     ),

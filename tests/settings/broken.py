@@ -824,4 +824,29 @@ ENVIRONMENT = [
     ),
 ]
 
-ALL = IN_YAML + IN_ONE_KEY + BETWEEN_KEYS + IN_FILES + ENVIRONMENT
+EXPECT = [
+    Broken(
+        f"expect: {text}",
+        f"models: {{churn: {{expect: {{{text}}}}}}}\n",
+        1,
+        f"models.churn.expect.{text.partition(':')[0]}",
+        problem,
+        remedy,
+    )
+    for text, problem, remedy in (
+        ("timezone: Europe/Berln", "is no time zone", "did you mean Europe/Berlin?"),
+        ("timezone: ../../etc/passwd", "is no time zone", "such as Europe/Berlin or UTC"),
+        ("timezone: Europe", "is no time zone", "did you mean"),
+        ("between: [8, 18]", "is not a time of day", "two times of day"),
+        ('between: ["08:00"]', "is not from one time of day to another", "two times of day"),
+        ('between: ["08:00", "08:00"]', "is no time", "leave `between` out"),
+        ('between: ["08:00", "25:00"]', "is not a time of day", "two times of day"),
+        ("days: []", "is empty", "name at least one"),
+        ("days: [monday]", "'monday' is not known", "'mon'"),
+        ("every: 1y", "longer than 90 days", "at most 90d"),
+        ("every: 3600", "without a unit", "3600s"),
+        ("kinds: [predictions]", "'predictions' is not known", "'prediction'"),
+    )
+]
+
+ALL = IN_YAML + IN_ONE_KEY + EXPECT + BETWEEN_KEYS + IN_FILES + ENVIRONMENT

@@ -99,6 +99,10 @@ _EVENTS = _group(
     ("open_panes", "gauge", MODEL, "stored", "ModelView.open_panes", "Panes not yet closed."),
     ("waiting_partitions", "gauge", MODEL, "stored", "ModelView.waiting_for",
      "Partitions that the oldest open pane waits for; the API names them."),
+    ("overdue", "gauge", ("model", "kind"), "stored", "ArrivalView.overdue",
+     "1 if no event has come though one was expected, else 0; absent where none is expected, or none has ever come."),
+    ("due_timestamp_seconds", "gauge", ("model", "kind"), "stored", "ArrivalView.due",
+     "Arrival time after which events that do not come are overdue."),
 )  # fmt: skip
 
 _REFERENCES = _group(

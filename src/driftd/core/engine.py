@@ -18,7 +18,7 @@ from driftd.core.outcome import Outcome
 from driftd.core.profile import Part, Plan, Profile
 from driftd.core.record import SEPARATOR, changes_of, restore_monitor
 from driftd.core.spec import SignalType, Spec
-from driftd.core.summary import Silent, silent_of, view_of, waiting_for
+from driftd.core.summary import Silent, arrivals_of, silent_of, view_of, waiting_for
 from driftd.core.view import ModelView, PartitionView, View
 
 Stimulus = Profile | Tick | Discovered
@@ -240,9 +240,10 @@ class Engine:
     def view(self) -> View:
         """Everything that is known now, immutable; models that did not change keep their object."""
         for name, monitor in self.monitors.items():
-            view, silent = self._views.get(name), silent_of(monitor, self.clock)
-            if view is None or silent != self._silent.get(name):
-                self._views[name] = view_of(monitor, self.clock, silent)
+            view, arrivals = self._views.get(name), arrivals_of(monitor, self.clock)
+            silent = silent_of(monitor, self.clock, arrivals)
+            if view is None or silent != self._silent.get(name) or arrivals != view.arrivals:
+                self._views[name] = view_of(monitor, self.clock, silent, arrivals)
                 self._silent[name] = silent
             elif (waiting := waiting_for(monitor, self.clock)) != view.waiting_for:
                 self._views[name] = replace(view, waiting_for=waiting)

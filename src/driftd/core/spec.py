@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, tzinfo
 from typing import Literal
 
 from driftd.core.event import Kind
@@ -36,6 +37,28 @@ class Window:
     max_wait: int = 5 * MINUTE
     max_ahead: int = DAY
     max_skew: int = 10 * MINUTE
+
+
+@dataclass(frozen=True, slots=True)
+class Expect:
+    """When events are expected (`core.expect`). `every`: a longer silence is overdue; None: none is, unless `once`.
+
+    `between`: from and until when, in minutes of the local day, the second of the next day where it is not above the
+    first; None: all day. `days`: those on which it begins, Monday is 0. `timezone`: its use reads nothing.
+    """
+
+    every: int | None = HOUR
+    once: bool = False
+    """Each span holds at least one event; `every` says nothing then."""
+    between: tuple[int, int] | None = None
+    days: tuple[int, ...] = (0, 1, 2, 3, 4, 5, 6)
+    timezone: tzinfo = UTC
+    kinds: tuple[Kind, ...] = ("prediction", "features")
+
+    @property
+    def steady(self) -> bool:
+        """Whether events are expected at any time."""
+        return not self.once and self.between is None and len(self.days) == 7
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,6 +172,7 @@ class Model:
     features_from: Kind = "prediction"
     versions: Versions = Versions()
     schema: Schema | None = Schema()
+    expect: Expect = Expect()
 
     def source_of(self, signal: str) -> Kind:
         """The one kind of event that this signal is counted from."""

@@ -6,27 +6,64 @@ from dataclasses import replace
 
 from driftd.core.clock import NEVER, Clock
 from driftd.core.event import Kind
+from driftd.core.expect import after, due
 from driftd.core.monitor import Monitor
 from driftd.core.series import Series
-from driftd.core.view import ModelView, ReferenceState, SeriesView, SignalState, StatisticView
+from driftd.core.spec import Model
+from driftd.core.view import ArrivalView, ModelView, ReferenceState, SeriesView, SignalState, StatisticView
 
 Silent = frozenset[tuple[str, Kind]]
 
 
-def silent_of(monitor: Monitor, clock: Clock) -> Silent:
-    """The (version, kind) of which nothing has been heard for a whole window of arrival time.
+def arrivals_of(monitor: Monitor, clock: Clock) -> tuple[ArrivalView, ...]:
+    """What has come of each kind, and whether more is overdue. The end of a recorded input is no silence."""
+    out = []
+    for kind, progress in monitor.progress.items():
+        newest = max((marks.seen_at for marks in progress.marks.values()), default=NEVER)
+        if newest < NEVER:
+            expected = kind in monitor.model.expect.kinds
+            at = due(monitor.model.expect, newest) if expected else None
+            out.append(ArrivalView(kind, newest, at, overdue=at is not None and at < _slowest(clock, kind) < NEVER))
+    return tuple(out)
+
+
+def silent_of(monitor: Monitor, clock: Clock, arrivals: tuple[ArrivalView, ...]) -> Silent:
+    """The (version, kind) of which nothing has been heard for a whole window of arrival time in which it was expected.
 
     Their last verdict says nothing of now. The end of a recorded input is no silence.
     """
     out = set()
+    by_kind = {one.kind: one for one in arrivals}
     for kind, versions in monitor.versions.newest.items():
-        slowest = min((clock.arrivals[p] for p in clock.kinds[kind]), default=NEVER)
+        slowest = _slowest(clock, kind)
         if slowest < NEVER:
-            out |= {(v, kind) for v, end in versions.items() if slowest >= end + monitor.model.window.length}
+            newest = max(versions.values(), default=0)
+            for version, end in versions.items():
+                arrival = by_kind.get(kind) if end == newest else None
+                until = _known_until(monitor.model, kind, end, arrival)
+                if until is not None and slowest >= until:
+                    out.add((version, kind))
     return frozenset(out)
 
 
-def view_of(monitor: Monitor, clock: Clock, silent: Silent) -> ModelView:
+def _slowest(clock: Clock, kind: Kind) -> int:
+    return min((clock.arrivals[p] for p in clock.kinds[kind]), default=NEVER)
+
+
+def _known_until(model: Model, kind: Kind, end: int, arrival: ArrivalView | None) -> int | None:
+    """The arrival time up to which a verdict at `end` speaks of now: a window; but while nothing is expected, or until
+    the next batch is due, it is the newest that there can be. `arrival`: of a version that is still heard.
+    """
+    until, expect = end + model.window.length, model.expect
+    if arrival is None or expect.steady or kind not in expect.kinds:
+        return until
+    if expect.once:
+        return None if arrival.due is None else max(until, arrival.due + 1)  # as soon as it is overdue
+    held = after(expect, end, model.window.length)
+    return None if held is None else max(until, held)
+
+
+def view_of(monitor: Monitor, clock: Clock, silent: Silent, arrivals: tuple[ArrivalView, ...]) -> ModelView:
     """One model as it stands now, immutable."""
     newest = max(monitor.telling.retraining.values(), key=lambda retraining: max(retraining.requests, default=-NEVER))
     retrains = sum(retraining.total for retraining in monitor.telling.retraining.values())
@@ -46,6 +83,7 @@ def view_of(monitor: Monitor, clock: Clock, silent: Silent) -> ModelView:
         retrains,
         dict(monitor.telling.transitions),
         monitor.baselines.dropped_signals,
+        arrivals,
     )
 
 

@@ -93,6 +93,16 @@ class SeriesView:
 
 
 @dataclass(frozen=True, slots=True)
+class ArrivalView:
+    """Events of one kind of a model, in arrival time (ms): of the newest, and after which silence is overdue; None: never."""
+
+    kind: Kind
+    newest: int
+    due: int | None
+    overdue: bool
+
+
+@dataclass(frozen=True, slots=True)
 class ModelView:
     """One model. `retrain`: none, or the state of its newest retrain request. `open_panes`: panes not yet closed."""
 
@@ -115,6 +125,8 @@ class ModelView:
     """By (rule, type, severity)."""
     dropped_signals: int = 0
     """Values of signals over the bound, while a grid was learned."""
+    arrivals: tuple[ArrivalView, ...] = ()
+    """Of the kinds of which an event has come."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,6 +13,7 @@ from typing import Any
 from driftd.core.act import Act, Named, Note, Standing, named_of
 from driftd.core.action import rfc3339
 from driftd.core.view import (
+    ArrivalView,
     DetectorView,
     Judged,
     ModelView,
@@ -65,6 +66,10 @@ def _window(series: SeriesView) -> Document | None:
         "events": series.window_events,
         "insufficient_data": series.insufficient,
     }
+
+
+def _arrival(one: ArrivalView) -> Document:
+    return {"kind": one.kind, "newest": time_of(one.newest), "due": time_of(one.due), "overdue": one.overdue}
 
 
 def _series(series: SeriesView) -> Document:
@@ -173,6 +178,7 @@ def model_summary(model: ModelView, standing: Standing, now: int) -> Document:
         "firing": _firing(model, standing, now),
         "open_panes": model.open_panes,
         "waiting_for": model.waiting_for,
+        "arrivals": [_arrival(one) for one in model.arrivals],
         "learning": {"bytes": model.learning_bytes, "sampled": model.sampled},
         "dropped_versions": model.dropped_versions,
         "retrain": {"state": model.retrain, "id": model.retrain_id, "requests": model.retrains},

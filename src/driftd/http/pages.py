@@ -25,7 +25,7 @@ from driftd.http.documents import time_of
 from driftd.http.exposition import inert
 from driftd.http.health import unready
 from driftd.http.published import Published
-from driftd.http.status import WORST_FIRST, firing, model_state
+from driftd.http.status import MODELS_WORST_FIRST, firing, model_state
 
 ROWS_MAX: Final = 500
 """More models than this are counted, not listed: the API pages through them."""
@@ -121,9 +121,9 @@ class Pages:
         now = round(self._clock() * 1000)
         rows = sorted(
             (_row(model, runtime.standing, now) for model in view.models),
-            key=lambda row: (WORST_FIRST.index(row["state"]), not row["critical"], row["model"]),
+            key=lambda row: (MODELS_WORST_FIRST.index(row["state"]), not row["critical"], row["model"]),
         )
-        counts = {state: sum(row["state"] == state for row in rows) for state in WORST_FIRST}
+        counts = {state: sum(row["state"] == state for row in rows) for state in MODELS_WORST_FIRST}
         return page(
             "landing.html",
             unready=unready(runtime, self._clock(), self._started),

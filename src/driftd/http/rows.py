@@ -13,7 +13,16 @@ import driftd
 from driftd.core.catalogue import REFERENCE_STATES, RETRAIN_STATES, SIGNAL_STATES
 from driftd.core.event import PartitionId
 from driftd.core.spec import SEVERITIES, Severity
-from driftd.core.view import DetectorView, ModelView, PartitionView, Runtime, SeriesView, ShareView, StatisticView
+from driftd.core.view import (
+    ArrivalView,
+    DetectorView,
+    ModelView,
+    PartitionView,
+    Runtime,
+    SeriesView,
+    ShareView,
+    StatisticView,
+)
 from driftd.http.exposition import Row, escape
 from driftd.http.health import unready
 from driftd.http.scrape import Labelled, Scrape, rule_labels, series_labels, topic_labels
@@ -33,6 +42,10 @@ Source = Callable[[Scrape], Rows]
 
 def _models(scrape: Scrape) -> Labelled[ModelView]:
     return scrape.models
+
+
+def _arrivals(scrape: Scrape) -> Labelled[ArrivalView]:
+    return scrape.arrivals
 
 
 def _series(scrape: Scrape) -> Labelled[SeriesView]:
@@ -256,6 +269,8 @@ SOURCES: Final[dict[str, Source]] = {
     "driftd_insufficient_data": _each(_series, _judged(lambda s: int(s.insufficient))),
     "driftd_open_panes": _each(_models, lambda m: m.open_panes),
     "driftd_waiting_partitions": _each(_models, lambda m: len(m.waiting_for)),
+    "driftd_overdue": _each(_arrivals, lambda a: None if a.due is None else int(a.overdue)),
+    "driftd_due_timestamp_seconds": _each(_arrivals, lambda a: _seconds(a.due)),
     "driftd_model_info": _model_info,
     "driftd_models": _one(lambda s: len(s.view.models)),
     "driftd_reference_state": _one_hot(_series, REFERENCE_STATES, lambda s: s.reference),

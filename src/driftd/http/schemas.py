@@ -28,11 +28,13 @@ _STATE: Final[Document] = {
     "type": "string",
     "enum": ["unknown", "insufficient_data", "ok", "pending", "firing"],
 }
+_MODEL_STATE: Final[Document] = {"type": "string", "enum": [*_STATE["enum"], "overdue"]}
+_KIND: Final[Document] = {"type": "string", "enum": ["prediction", "features", "label"]}
 _SEVERITY: Final[Document] = {"type": ["string", "null"], "enum": ["warning", "critical", None]}
 
 _SERIES: Final = _object(
     version=_STRING,
-    kind={"type": "string", "enum": ["prediction", "features", "label"]},
+    kind=_KIND,
     champion=_BOOLEAN,
     state=_STATE,
     events=_INTEGER,
@@ -131,13 +133,14 @@ _NEW_ACT: Final[Document] = {
 def _model(series: Document, **more: Document) -> Document:
     return _object(
         model=_STRING,
-        state=_STATE,
+        state=_MODEL_STATE,
         labels={"type": "object", "additionalProperties": _STRING},
         events=_INTEGER,
         backfill=_INTEGER,
         firing=_array(_FIRING),
         open_panes=_INTEGER,
         waiting_for=_array(_STRING),
+        arrivals=_array(_object(kind=_KIND, newest=_TIME, due=_TIME, overdue=_BOOLEAN)),
         learning=_object(bytes=_INTEGER, sampled=_BOOLEAN),
         dropped_versions=_INTEGER,
         retrain=_object(state=_STRING, id=_NULL_STRING, requests=_INTEGER),

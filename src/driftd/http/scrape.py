@@ -7,6 +7,7 @@ from typing import Generic, TypeVar
 
 from driftd.core.event import PartitionId
 from driftd.core.view import (
+    ArrivalView,
     DetectorView,
     ModelView,
     PartitionView,
@@ -51,13 +52,17 @@ class Scrape:
         self.runtime: Runtime = published.runtime
         self.now, self.started = now, started
         self.models = Labelled[ModelView]()
+        self.arrivals = Labelled[ArrivalView]()
         self.series = Labelled[SeriesView]()
         self.statistics = Labelled[StatisticView]()
         self.detectors = Labelled[DetectorView]()
         self.shares = Labelled[ShareView]()
         self.partitions = Labelled[PartitionView]()
         for model in self.view.models:
-            self.models.add(f'model="{escape(model.model)}"', model)
+            name = f'model="{escape(model.model)}"'
+            self.models.add(name, model)
+            for arrival in model.arrivals:
+                self.arrivals.add(f'{name},kind="{arrival.kind}"', arrival)
             for series in model.series:
                 self._add(model, series)
         for partition in self.view.partitions:

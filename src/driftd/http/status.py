@@ -6,11 +6,14 @@ What is not known is worse than ok, so a model of which nothing is known never l
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Final
+from typing import Final, Literal
 
 from driftd.core.view import DetectorView, ModelView, SeriesView, SignalState, StatisticView
 
 WORST_FIRST: Final[tuple[SignalState, ...]] = ("firing", "pending", "unknown", "insufficient_data", "ok")
+
+ModelState = SignalState | Literal["overdue"]
+MODELS_WORST_FIRST: Final[tuple[ModelState, ...]] = ("firing", "overdue", *WORST_FIRST[1:])
 
 
 def _worst(states: Iterable[SignalState]) -> SignalState:
@@ -25,8 +28,10 @@ def series_state(series: SeriesView) -> SignalState:
     return _worst([*judged, *(one.state for one in series.detectors)])
 
 
-def model_state(model: ModelView) -> SignalState:
-    return _worst(series_state(series) for series in model.series)
+def model_state(model: ModelView) -> ModelState:
+    """The worst of its series; `overdue` where nothing fires and its events do not come when they are expected."""
+    worst = _worst(series_state(series) for series in model.series)
+    return "overdue" if worst != "firing" and any(one.overdue for one in model.arrivals) else worst
 
 
 def firing(model: ModelView) -> list[tuple[SeriesView, StatisticView | DetectorView]]:

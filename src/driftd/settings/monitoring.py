@@ -10,6 +10,7 @@ from pydantic import BeforeValidator, Discriminator, Field, Tag, model_validator
 
 from driftd.core import spec
 from driftd.core.event import Kind
+from driftd.settings.expect import Expect
 from driftd.settings.quantity import (
     Duration,
     FalseAlarms,
@@ -206,6 +207,7 @@ class Monitoring(Section):
     schema_: Annotated[Schema | None, BeforeValidator(_off)] = Field(default=Schema(), alias="schema")
     retrain: Annotated[Retrain | None, BeforeValidator(_off)] = Retrain()
     features_from: Literal["prediction", "features"] = "prediction"
+    expect: Expect = Expect()
 
 
 class Model(Monitoring):
@@ -234,4 +236,5 @@ class Model(Monitoring):
             features_from=self.features_from,
             versions=self.versions.core(),
             schema=self.schema_.core() if self.schema_ is not None else None,
+            expect=self.expect.core(),
         )
