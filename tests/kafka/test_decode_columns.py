@@ -9,11 +9,11 @@ import pytest
 from driftd.core.event import PartitionId
 from driftd.kafka.block import Header
 from driftd.kafka.decode import Decoder
+from driftd.kafka.envelope import time_of
 from driftd.kafka.mapping import Source, TopicFormat, TopicMapping, format_of, topic_formats
-from tests.kafka.records import decoder, event, flat, learn, plain, run_of
+from tests.kafka.records import PREDICTIONS, STAMP, decoder, event, flat, learn, plain, run_of
 
 ALL = PartitionId("all", 0)
-PREDICTIONS = PartitionId("predictions", 0)
 
 
 def test_groups_are_sorted_and_keep_the_order_of_offsets():
@@ -220,17 +220,55 @@ def test_headers_and_the_topics_name():
         [("v", "8"), ("t", b"2026-11-23T10:00:00.123Z"), ("p", b"yes")],
         [("t", b"soon")],
         None,
+        [("t", b"1795428000123")],
     ]
-    block = subject.decode(partition, run_of([b"{}"] * 4, partition, headers))
+    block = subject.decode(partition, run_of([b"{}"] * 5, partition, headers))
     assert [(g.model, g.version, g.offset.tolist()) for g in block.groups] == [
         ("churn", "7", [0]),
         ("churn", "8", [1]),
-        ("churn", "unversioned", [3]),
+        ("churn", "unversioned", [4]),
     ]
     assert {g.time[0] for g in block.groups} == {1_795_428_000_123}
     assert plain(block.groups[0].columns["prediction"]) == ["0.5"]
     assert plain(block.groups[1].columns["class"]) == ["'yes'"]
-    assert [(r.offset, r.reason) for r in block.malformed] == [(2, "time")]
+    assert [(r.offset, r.reason, r.detail) for r in block.malformed] == [
+        (2, "time", "header t is neither RFC 3339 with an offset nor a date alone"),
+        (3, "time", "nothing in header t"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("tags", "time"),
+    [
+        ({"ds": "2026-11-22"}, 1_795_305_600_000),
+        ({"ds": "2026-11-22T00:00:00+00:00"}, 1_795_305_600_000),
+        ({"ds": 1_795_305_600_000}, 1_795_305_600_000),
+        ({"ds": "latest"}, "path tags.ds is neither RFC 3339 with an offset nor a date alone"),
+        ({"ds": "2026-11-31"}, "path tags.ds is neither RFC 3339 with an offset nor a date alone"),
+        ({"ds": True}, "path tags.ds is neither a string nor a number"),
+        ({"ds": None}, "nothing in path tags.ds"),
+        ({"region": "eu"}, "nothing in path tags.ds"),
+        (..., "nothing in path tags.ds"),
+    ],
+)
+def test_the_time_of_a_batch_is_that_of_its_tag_and_what_is_none_names_it(tags, time):
+    """Its native time, and the Kafka timestamp, say when a row was scored."""
+    mapping = TopicMapping(model=Source("path", "model"), time=Source("path", "tags.ds"))
+    block = decoder(mapping).decode(PREDICTIONS, run_of([event(tags=tags, time=STAMP)]))
+    if isinstance(time, str):
+        assert [(one.reason, one.detail) for one in block.malformed] == [("time", time)]
+        return
+    (group,) = block.groups
+    assert (group.time.tolist(), group.model, group.version) == ([time], "churn", "7")
+    assert {name: plain(column) for name, column in group.columns.items()} == {"age": ["41"], "prediction": ["0.5"]}
+
+
+def test_a_native_time_may_be_a_date_alone():
+    (group,) = (
+        decoder().decode(PREDICTIONS, run_of([event(time="2026-11-22"), event(time="2026-11-22T00:00:00Z")])).groups
+    )
+    assert group.time.tolist() == [1_795_305_600_000] * 2
+    assert time_of(event(time="2026-11-22")) == 1_795_305_600_000
 
 
 def test_a_mapped_record_is_refused_like_a_native_one():

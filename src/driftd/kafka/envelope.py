@@ -11,12 +11,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
-from typing import Annotated, Final, Literal, cast
+from typing import Final, Literal, cast
 
 import msgspec
 from msgspec import UNSET, Raw, UnsetType
 
 from driftd.core.event import Kind, Mark
+from driftd.kafka.moment import Aware, moment
 from driftd.kafka.reasons import Reason, Refused
 from driftd.kafka.strict import finite, is_text, parse_event
 from driftd.kafka.value import parse_object
@@ -34,7 +35,6 @@ MILLISECOND: Final = timedelta(milliseconds=1)
 NOT_SO: Final = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, TypeError)
 """What a fast reader raises; TypeError for what is no bytes: no value, or what was read exactly before."""
 
-Aware = Annotated[datetime, msgspec.Meta(tz=True)]
 Tags = dict[str, str | int | float | bool | None]
 
 
@@ -142,7 +142,7 @@ def envelope_of(record: dict[str, object]) -> Envelope:
         model=model,
         version=_version(get("version")),
         kind=cast("Kind | None", kind),
-        time=_time(get("time")),
+        time=moment(get("time")),
         prediction=_prediction(get("prediction", UNSET)),
         label=cast("float", _scalar(get("label", UNSET))),
         tags=_tags(get("tags")),
@@ -168,7 +168,7 @@ def event_time(event: Envelope, fallback: int) -> int:
 
 
 class _Timed(msgspec.Struct, gc=False):
-    time: Aware | int | float | None = None
+    time: str | int | float | None = None
 
 
 _timed = msgspec.json.Decoder(_Timed).decode
@@ -177,7 +177,7 @@ _timed = msgspec.json.Decoder(_Timed).decode
 def time_of(value: bytes) -> int:
     """The event time that a record of the native form gives; 0 where it gives none that can be read."""
     try:
-        return event_time(Envelope(time=_timed(value).time), 0)
+        return event_time(Envelope(time=moment(_timed(value).time)), 0)
     except (msgspec.MsgspecError, UnicodeDecodeError, Refused):
         return 0
 
@@ -196,17 +196,6 @@ def _version(value: object) -> str | int | None:
     if isinstance(value, float) and value.is_integer():
         return int(value)
     raise Refused(Reason.NAME, "version is neither a string nor an integer")
-
-
-def _time(value: object) -> datetime | int | float | None:
-    if isinstance(value, str):
-        try:
-            return msgspec.convert(value, Aware)
-        except msgspec.ValidationError:
-            raise Refused(Reason.TIME, "not RFC 3339 with an offset") from None
-    if value is None or (isinstance(value, int | float) and not isinstance(value, bool)):
-        return value
-    raise Refused(Reason.TIME, "neither a string nor a number")
 
 
 def _scalar(value: object) -> object:

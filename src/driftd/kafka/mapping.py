@@ -15,7 +15,8 @@ from typing import Final, Literal
 
 from driftd.core.event import KINDS, Kind
 from driftd.kafka import cloudevents, kserve
-from driftd.kafka.reasons import Refused
+from driftd.kafka.moment import moment
+from driftd.kafka.reasons import Reason, Refused
 from driftd.kafka.strict import parse
 from driftd.kafka.value import Headers, header_text, parse_object
 
@@ -143,8 +144,10 @@ def compile_mapping(mapping: TopicMapping, topic: str, reads: Reads = READS) -> 
     getters: list[tuple[str, Getter]] = [("tags", _path(default_path(form, "tags")))]
     used = {default_path(form, "tags")}
     for field in FIELDS:
-        source: Source = getattr(mapping, field) or Source("path", default_path(form, field))
-        getters.append((field, _getter(source, topic, as_json=field in _JSON_IN_HEADERS)))
+        said: Source | None = getattr(mapping, field)
+        source = said or Source("path", default_path(form, field))
+        get = _getter(source, topic, as_json=field in _JSON_IN_HEADERS)
+        getters.append((field, _stated(get, source) if field == "time" and said is not None else get))
         if source.by == "path":
             used.add(str(source.what))
     getters.append(("features", _features(default_path(form, "features"), set())))
@@ -158,6 +161,18 @@ def compile_mapping(mapping: TopicMapping, topic: str, reads: Reads = READS) -> 
         ]
 
     return native
+
+
+def _stated(get: Getter, source: Source) -> Getter:
+    """A time that must be there, since the mapping says where: the rows of a batch would else fall into panes of now."""
+
+    def stated(record: dict[str, object], headers: Headers | None) -> object:
+        found = get(record, headers)
+        if found is _NOWHERE or found is None:
+            raise Refused(Reason.TIME, f"nothing in {source.by} {source.what}")
+        return moment(found, f"{source.by} {source.what}")
+
+    return stated
 
 
 def _features(where: str, used: AbstractSet[str]) -> Getter:

@@ -43,7 +43,7 @@ REMEDIES: Final[Mapping[Reason, str]] = {
     Reason.KIND: "make `kind` one of prediction, features, label",
     Reason.KIND_MISSING: "give `kind`, or list the topic under one kind only in kafka.topics",
     Reason.KIND_UNEXPECTED: "list the topic in kafka.topics under this kind too",
-    Reason.TIME: "give `time` as RFC 3339 with an offset, or as epoch milliseconds between 1970 and 2262",
+    Reason.TIME: "give `time` as RFC 3339 with an offset, as a date alone, or as epoch milliseconds, between 1970 and 2262",
     Reason.FEATURES: "make `features` an object of name to number, bool, string or null; a features event needs it",
     Reason.LABEL_MISSING: "give `label` in a label event (null is allowed)",
     Reason.CLOUDEVENT: "send CloudEvents 1.0 with JSON data, binary (headers ce_*) or structured, one a record",
