@@ -6,6 +6,7 @@ import fcntl
 import os
 import re
 import shutil
+import ssl
 import subprocess
 import sys
 import tarfile
@@ -170,7 +171,7 @@ class Gate:
     `asked`: the paths that came through, in order.
     """
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, tls: ssl.SSLContext | None = None) -> None:
         self.demands: str | None = None
         self.mode: Literal["open", "failing", "hanging", "page"] = "open"
         self.asked: list[str] = []
@@ -204,7 +205,10 @@ class Gate:
             def log_message(self, *_: object) -> None: ...
 
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.url = f"http://127.0.0.1:{self._server.server_address[1]}"
+        if tls is not None:
+            self._server.socket = tls.wrap_socket(self._server.socket, server_side=True)
+        scheme, host = ("http", "127.0.0.1") if tls is None else ("https", "localhost")
+        self.url = f"{scheme}://{host}:{self._server.server_address[1]}"
         threading.Thread(target=self._server.serve_forever, daemon=True).start()
 
     def close(self) -> None:

@@ -1,10 +1,14 @@
 """Records that name schemas of a real registry: decoded like native ones, through outages, by whoever may ask."""
 
 import base64
+import contextlib
 import json
 import re
+import ssl
+import subprocess
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 from confluent_kafka.schema_registry import SchemaReference
@@ -21,9 +25,12 @@ from driftd.kafka.mapping import Source, TopicFormat, TopicMapping
 from driftd.kafka.registry import Registry, RegistryConfig
 from driftd.kafka.schemas import Schemas
 from driftd.settings.load import load
+from tests.components import openssl
+from tests.deliver.cases import certificate
 from tests.docs import pages
 from tests.kafka.framed_events import AT, EVENT, FEATURES, avro, framed, register, told
 from tests.kafka.records import event, flat, run_of
+from tests.registry import Gate
 
 LOG = PartitionId("log", 0)
 NATIVE = PartitionId("native", 0)
@@ -179,6 +186,8 @@ def test_a_schema_is_asked_for_once_and_an_unknown_id_again_after_a_while(gate, 
     schemas = opened(gate.url)
     for _ in range(3):
         decoded(schemas, [good, good, framed(999_998, b"")])
+    beyond = decoded(schemas, [framed(2**32 - 1, b"")])
+    assert reasons(beyond) == ["schema"], "no registry is asked for what none can have"
     assert sorted(gate.asked) == [f"/schemas/ids/{number}", "/schemas/ids/999998"]
     monkeypatch.setattr(schemas_module, "UNKNOWN_S", -1.0)
     other = opened(gate.url)
@@ -196,29 +205,28 @@ def test_what_is_remembered_has_a_bound_and_holds_the_block_at_hand(registry, cl
     assert (len(schemas._known), schemas.known(numbers[0]) is not None) == (2, True)
 
 
-def basic(user: str, password: str) -> str:
-    return "Basic " + base64.b64encode(f"{user}:{password}".encode()).decode()
+LOGINS: dict[str, tuple[str, dict[str, str]]] = {
+    "basic": ("Basic " + base64.b64encode(b"me:pa:ss").decode(), {"username": "me", "password_file": "secret"}),
+    "bearer": ("Bearer pa:ss", {"token_file": "secret", "logical_cluster": "lsrc-1"}),
+}
+"""What the registry demands, and settings that give it: the file holds `pa:ss`."""
 
 
-@pytest.mark.parametrize(
-    ("demands", "client_settings"),
-    [
-        (basic("me", "pa:ss"), {"basic.auth.user.info": "me:pa:ss"}),
-        (
-            "Bearer t0ken",
-            {
-                "bearer.auth.credentials.source": "STATIC_TOKEN",
-                "bearer.auth.token": "t0ken",
-                "bearer.auth.logical.cluster": "",
-            },
-        ),
-    ],
-    ids=["basic", "bearer"],
-)
-def test_who_shows_itself_is_let_in_and_who_does_not_waits(gate, client, opened, demands, client_settings):
+def set_up(folder: Path, **said: str) -> Schemas:
+    """As the settings say."""
+    (folder / "secret").write_text("pa:ss\n")
+    (folder / "driftd.yaml").write_text(json.dumps({"kafka": {"schema_registry": said}}))
+    schemas = schemas_for(load(folder / "driftd.yaml", {}).kafka)
+    assert schemas is not None
+    return schemas
+
+
+@pytest.mark.parametrize(("demands", "login"), LOGINS.values(), ids=LOGINS)
+def test_who_shows_itself_is_let_in_and_who_does_not_waits(gate, client, opened, tmp_path, demands, login):
     number = register(client, "guarded", EVENT)
     gate.demands = demands
-    assert decoded(opened(gate.url, **client_settings), [avro(number, EVENT, told())]).malformed == ()
+    with contextlib.closing(set_up(tmp_path, url=gate.url, **login)) as known:
+        assert decoded(known, [avro(number, EVENT, told())]).malformed == ()
     stranger = opened(gate.url)
     with pytest.raises(UserError, match=r"does not know who asks \(401\); mend username and password_file"):
         decoded(stranger, [avro(number, EVENT, told())])
@@ -226,6 +234,34 @@ def test_who_shows_itself_is_let_in_and_who_does_not_waits(gate, client, opened,
     gate.demands = None
     until(lambda: stranger.ready([number]), "the schema")
     assert stranger.state.problem == ""
+
+
+def problem_of(schemas: Schemas, number: int) -> str:
+    """Why it gives no schema."""
+    assert not schemas.ready([number])
+    until(lambda: schemas.state.problem, "an answer that is none")
+    return schemas.state.problem
+
+
+def test_both_sides_show_certificates(registry, client, tmp_path):
+    number = register(client, "sealed", EVENT)
+    key, cert = certificate(tmp_path)
+    locked = tmp_path / "locked.pem"
+    lock = [openssl(), "ec", "-in", key, "-aes256", "-passout", "pass:pa:ss", "-out", locked]
+    subprocess.run(lock, check=True, capture_output=True)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(cert, key)
+    context.load_verify_locations(cert)
+    context.verify_mode = ssl.CERT_REQUIRED
+    with contextlib.closing(Gate(registry.url, context)) as sealed:
+        shown = {"certificate_file": "cert.pem", "key_file": "locked.pem", "key_password_file": "secret"}
+        with contextlib.closing(set_up(tmp_path, url=sealed.url, ca_file="cert.pem", **shown)) as known:
+            assert decoded(known, [avro(number, EVENT, told())]).malformed == ()
+        for some in ({"ca_file": "cert.pem"}, shown):
+            with contextlib.closing(set_up(tmp_path, url=sealed.url, **some)) as stranger:
+                assert "does not answer: " in problem_of(stranger, number)
+    with pytest.raises(UserError, match=r"kafka\.schema_registry: "):
+        set_up(tmp_path, url="https://localhost", **{**shown, "key_password_file": "cert.pem"})
 
 
 def until(holds: Callable[[], object], what: str, turn: Callable[[], object] = lambda: None) -> None:

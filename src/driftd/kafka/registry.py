@@ -24,7 +24,7 @@ GONE: Final = (40401, 40402, NO_SUCH_SCHEMA)
 """Codes of a subject, a version and a schema that are not there."""
 MOST_REFERENCES: Final = 200
 ANY_ID: Final = 2**31 - 1
-"""An id that hardly any registry has given yet: to be told that it is not there is an answer, too."""
+"""The greatest, which hardly any registry has given yet: to be told that it is not there is an answer, too."""
 FORMATS: Final[Mapping[str, str]] = {"AVRO": "avro", "JSON": "json_schema"}
 """What registries call what a mapping's `format` calls otherwise."""
 
@@ -76,6 +76,8 @@ class Registry:
 
     def fetch(self, number: int) -> Schema | Refused:
         """The schema of an id, or why no record can be read by it. Raises Unavailable."""
+        if number > ANY_ID:  # a registry that is asked for it may answer as if it were none
+            return Refused(Reason.SCHEMA, "no registry gives such an id")
         try:
             try:
                 found = self._client.get_schema(number)
