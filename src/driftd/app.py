@@ -8,7 +8,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import structlog
 from confluent_kafka import KafkaError, KafkaException
@@ -26,8 +26,6 @@ from driftd.kafka.dead_letters import DeadLetters, PoisonGuard
 from driftd.kafka.decode import Decoder
 from driftd.kafka.mapping import FIELDS, TopicFormat, TopicMapping, kinds_of, topic_formats
 from driftd.kafka.mapping import Source as Found
-from driftd.kafka.registry import Registry, RegistryConfig
-from driftd.kafka.schemas import Schemas
 from driftd.kafka.source import Source, SourceConfig, load_or_create_instance_id
 from driftd.loop import Loop, Pace
 from driftd.outlet import Outlet
@@ -41,6 +39,10 @@ from driftd.store.commit import Commit
 from driftd.store.reader import Reader
 from driftd.store.store import Store
 from driftd.verbs import Verbs
+
+if TYPE_CHECKING:
+    from driftd.kafka.registry import Registry
+    from driftd.kafka.schemas import Schemas
 
 _log = structlog.get_logger(__name__)
 
@@ -251,6 +253,8 @@ def _changed_kinds(engine: Engine, topics: Mapping[Kind, Sequence[str]]) -> Disc
 
 def registry_for(said: SchemaRegistry) -> Registry:
     """Raises UserError."""
+    from driftd.kafka.registry import Registry, RegistryConfig  # noqa: PLC0415 - half a second that most need not
+
     try:
         return Registry(RegistryConfig(said.url, said.timeout / SECOND, said.client()))
     except (OSError, ValueError) as fault:  # its certificates
@@ -259,7 +263,11 @@ def registry_for(said: SchemaRegistry) -> Registry:
 
 def schemas_for(kafka: Kafka) -> Schemas | None:
     """The schemas of the settings' registry, to be closed; None where they name none. Raises UserError."""
-    return None if kafka.schema_registry is None else Schemas(registry_for(kafka.schema_registry))
+    if kafka.schema_registry is None:
+        return None
+    from driftd.kafka.schemas import Schemas  # noqa: PLC0415 - as above
+
+    return Schemas(registry_for(kafka.schema_registry))
 
 
 def decoder_for(settings: Settings, files: Iterable[str] = (), schemas: Schemas | None = None) -> Decoder:

@@ -58,7 +58,7 @@ def file_faults(examined: Examined, settings: Settings) -> list[Fault]:
 
 
 def connection_faults(examined: Examined, settings: Settings) -> list[Fault]:
-    """What cannot be reached from here, now. Nothing is sent to anybody but the broker."""
+    """What cannot be reached from here, now. Only the brokers and the schema registry are asked anything."""
     faults = list(_creatable_faults(examined, settings.state.directory))
     faults += _broker_faults(examined, settings.kafka)
     if settings.kafka.schema_registry is not None and not any(_certificate_faults(examined, settings)):

@@ -12,7 +12,7 @@ import sys
 from collections.abc import Iterator, Mapping
 from itertools import islice
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from driftd.app import decoder_for, references, schemas_for
 from driftd.core.action import Action, rfc3339
@@ -28,9 +28,11 @@ from driftd.kafka.envelope import time_of
 from driftd.kafka.mapping import kinds_of
 from driftd.kafka.reasons import REMEDIES, Reason
 from driftd.kafka.recorded import read_topic
-from driftd.kafka.schemas import Schemas
 from driftd.settings.load import load
 from driftd.settings.schema import Settings
+
+if TYPE_CHECKING:
+    from driftd.kafka.schemas import Schemas
 
 FILE = "file:"
 CHUNK = 2_000

@@ -11,7 +11,7 @@ import gc
 from collections import Counter
 from collections.abc import Container, Mapping
 from datetime import datetime
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 import numpy as np
@@ -36,8 +36,10 @@ from driftd.kafka.grouping import Fold, Gathered, Group, Topic, topic_of
 from driftd.kafka.mapping import READS, TopicFormat
 from driftd.kafka.readers import FeatureReader, LeftOut, Readers
 from driftd.kafka.reasons import Reason, Refused
-from driftd.kafka.schemas import RegistryState, Schemas
 from driftd.kafka.signals import labels, predictions, seen, typed
+
+if TYPE_CHECKING:  # it brings the registry's client along: half a second and 16 MB that most need not
+    from driftd.kafka.schemas import RegistryState, Schemas
 
 _CHUNK: Final = 512
 """Records decoded at a time: their objects are taken apart while they are in the cache, and freed for the next."""

@@ -153,12 +153,14 @@ class Across:
             problem = f"{dead} is also read, by `{feeding[0]}`: what cannot be decoded would come back for ever"
             keys = ("kafka", "dead_letters", "topic"), ("kafka", "topics")
             self.say(keys, problem, "name another topic, or narrow the expression")
+        written = self.tree.at(("kafka", "schema_registry"))
+        registry = written is not None and written.value is not None  # one that is refused is there, too
         for name in kafka.mapping:
             if name not in topics:
                 remedy = "write it as it stands in kafka.topics, or add it there"
                 self.say((("kafka", "mapping", name),), "a mapping of something that is not in kafka.topics", remedy)
             form = kafka.mapping[name].format
-            if form in FRAMED and kafka.schema_registry is None:
+            if form in FRAMED and not registry:
                 remedy = "add kafka.schema_registry: {url: ...}"
                 self.say((("kafka", "mapping", name, "format"),), f"`{form}` needs a schema registry", remedy)
             kind = kafka.mapping[name].kind
