@@ -86,6 +86,7 @@ def test_what_confluents_serializer_writes_reads_like_native_events(registry, cl
     assert found.malformed == ()
     expected = decoder(schemas, TopicMapping(model=MODEL)).decode(NATIVE, run_of(native, NATIVE))
     assert flat(found)["groups"] == flat(expected)["groups"]
+    assert flat(decoded(opened(registry.url), values)) == flat(found), "whoever asks, the answer is the same"
 
 
 def test_the_settings_of_the_docs_read_what_they_say(registry, client, tmp_path):
