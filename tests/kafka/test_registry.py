@@ -8,6 +8,7 @@ import ssl
 import subprocess
 import time
 from collections.abc import Callable, Iterator
+from datetime import UTC, date, datetime
 from pathlib import Path
 
 import pytest
@@ -114,6 +115,21 @@ def test_the_settings_of_the_docs_read_what_they_say(registry, client, tmp_path)
     assert list(group.columns["gone"]) == [None]
 
 
+def test_a_date_is_an_event_time_and_a_time_without_a_zone_is_none(registry, client, opened):
+    days = (datetime.fromtimestamp(AT / 1000, UTC).date() - date(1970, 1, 1)).days
+    for name, kind, logical, raw, refused in (
+        ("day", "int", "date", days, []),
+        ("local", "long", "local-timestamp-millis", AT, ["time"]),
+    ):
+        time_of = {"name": "time", "type": {"type": kind, "logicalType": logical}}
+        schema = {"type": "record", "name": f"At_{name}", "fields": [EVENT["fields"][0], time_of]}
+        number = register(client, f"at-{name}", schema)
+        plain = {**schema, "fields": [EVENT["fields"][0], {"name": "time", "type": kind}]}
+        found = decoded(opened(registry.url), [avro(number, plain, {"model": "churn", "time": raw})])
+        assert reasons(found) == refused
+        assert [group.time.tolist() for group in found.groups] == ([] if refused else [[days * 86_400_000]])
+
+
 def test_json_behind_a_frame_reads_like_json(registry, client, opened):
     schema = json.dumps({"$schema": "http://json-schema.org/draft-07/schema#", "title": "Event", "type": "object"})
     write = JSONSerializer(schema, client)
@@ -192,7 +208,7 @@ def test_a_schema_is_asked_for_once_and_an_unknown_id_again_after_a_while(gate, 
     assert sorted(gate.asked) == [f"/schemas/ids/{number}", "/schemas/ids/999998"]
     monkeypatch.setattr(schemas_module, "UNKNOWN_S", -1.0)
     other = opened(gate.url)
-    assert not other.ready([999_998])
+    other.wait([999_998, *range(990_000, 990_010)])  # each is out of date before the next is there
     until(lambda: gate.asked.count("/schemas/ids/999998") > 2, "it is asked for again", lambda: other.ready([999_998]))
 
 
@@ -301,6 +317,14 @@ def test_nobody_there_is_no_answer(opened, monkeypatch):
     schemas = opened("http://127.0.0.1:9")
     with pytest.raises(UserError, match=r"the schema registry at http://127.0.0.1:9 does not answer: .*refused"):
         schemas.wait([1])
+
+
+def test_an_answer_that_does_not_come_is_told_before_the_time_is_out(gate, opened, monkeypatch):
+    monkeypatch.setattr(schemas_module, "SLOW_S", 0.1)
+    schemas = opened(gate.url, 60)
+    gate.mode = "hanging"
+    assert problem_of(schemas, 1) == f"the schema registry at {gate.url} has not answered yet"
+    assert schemas.state.failures == 0
 
 
 def test_closing_does_not_wait_for_an_answer(gate, opened):

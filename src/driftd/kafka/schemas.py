@@ -29,6 +29,8 @@ MOST_SCHEMAS: Final = 1_000
 UNKNOWN_S: Final = 60.0
 FIRST_WAIT_S: Final = 0.5
 LONGEST_WAIT_S: Final = 30.0
+SLOW_S: Final = 10.0
+"""A question that is open for longer is told, even where the time-out of the settings is longer still."""
 PATIENCE_S: Final = 20.0
 """How long a command that is waited for asks again."""
 
@@ -55,20 +57,29 @@ class Schemas:
         self._problem: Unavailable | None = None
         self._failures = 0
         self._asked = False
+        self._open_since: float | None = None
         self._closed = False
+        self._settled = True
+        """Whether all that was asked for last is known."""
         self._thread: threading.Thread | None = None
 
     @property
     def state(self) -> RegistryState:
         with self._changed:
             problem = self._problem.problem if self._problem is not None else ""
-            return RegistryState(problem, self._asked, self._failures)
+            if not problem and self._open_since is not None and self._monotonic() - self._open_since > SLOW_S:
+                problem = f"the schema registry at {self.registry.config.where} has not answered yet"
+            return RegistryState(problem, self._asked or bool(problem), self._failures)
 
     def ready(self, numbers: Collection[int]) -> bool:
         """Whether all these are known; those that are not are asked for. They stay known until it is called again."""
         now = self._monotonic()
         with self._changed:
-            missing = [n for n in numbers if n not in self._known or self._known[n][1] < now]
+            if self._settled:  # not while others of a block are asked for: what is known of it would never be all
+                for number in [n for n in numbers if n in self._known and self._known[n][1] < now]:
+                    del self._known[number]
+            missing = [n for n in numbers if n not in self._known]
+            self._settled = not missing
             if missing:
                 self._wanted.update(dict.fromkeys(missing))
                 self._changed.notify_all()
@@ -146,11 +157,12 @@ class Schemas:
     def _next(self) -> int | None:
         with self._changed:
             self._changed.wait_for(lambda: self._wanted or self._closed)
+            self._open_since = self._monotonic()
             return None if self._closed else next(iter(self._wanted))
 
     def _note(self, number: int, found: Schema | Refused | Unavailable, failed: int) -> None:
         with self._changed:
-            before, self._problem, self._asked = self._problem, None, True
+            before, self._problem, self._asked, self._open_since = self._problem, None, True, None
             if isinstance(found, Unavailable):
                 self._problem = found
                 self._failures += 1
