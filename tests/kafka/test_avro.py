@@ -241,6 +241,18 @@ def test_a_schema_may_name_others_and_those_others():
     assert reader(outer, {"a.Plan": inner, "a.Features": middle})(b"\x02") == {"features": {"plan": "pro"}}
 
 
+def test_a_bare_union_or_name_finds_what_it_names():
+    event = {"type": "record", "name": "a.Event", "fields": [{"name": "n", "type": "long"}]}
+    label = {"type": "record", "name": "a.Label", "fields": [{"name": "label", "type": "string"}]}
+    either = reader(["a.Event", "a.Label"], {"event": event, "label": label})
+    assert (either(b"\x00\x02"), either(b"\x02\x02x")) == ({"n": 1}, {"label": "x"})
+    assert reader("a.Event", {"event": event})(b"\x02") == {"n": 1}
+    bare = {**event, "name": "Event"}
+    holds = {"type": "record", "name": "Holds", "fields": [{"name": "event", "type": "Event"}]}
+    assert reader(holds, {"Event": bare})(b"\x02") == {"event": {"n": 1}}
+    assert reader({"type": "array", "items": "a.Event"}, {"event": event})(b"\x02\x02\x00") == [{"n": 1}]
+
+
 def test_what_no_value_can_hold_is_an_error_in_its_place():
     far = logical("int", "date")
     assert reader(far)(written("int", 2**31 - 1)) is Mark.BAD

@@ -133,7 +133,10 @@ def reader(schema: Json, references: Mapping[str, Json] | None = None) -> Read:
     try:
         for text in (references or {}).values():
             fastavro.parse_schema(rewritten(text), named_schemas=named)
-        parsed = fastavro.parse_schema(rewritten(schema), named_schemas=named)
+        # In a record of one field, which takes the bytes of that field: a bare union or name would be parsed for each
+        # record anew, and would not find what it names. Its own name has no namespace, which others would inherit.
+        whole = {"type": "record", "name": "driftd_whole", "fields": [{"name": "value", "type": rewritten(schema)}]}
+        parsed: Any = fastavro.parse_schema(whole, named_schemas=named)
     except Unreadable:
         raise
     except RecursionError:
@@ -143,21 +146,18 @@ def reader(schema: Json, references: Mapping[str, Json] | None = None) -> Read:
     shape = _Shape(named)
     shape.check(parsed)
     read = fastavro.schemaless_reader if shape.depth(parsed) <= MOST_DEEP else _read_py.schemaless_reader
-    inner: Any = parsed
-    if isinstance(inner, dict):  # what only the writer of files needs costs a look at each record
-        inner = {**inner, "__named_schemas": named}
 
     def decode(data: bytes) -> object:
         stream = io.BytesIO(data)
         try:
-            record: object = read(stream, inner)
+            record: Any = read(stream, parsed)
         except RecursionError:
             raise Refused(Reason.DEPTH, "nested too deep") from None
         except Exception as fault:  # noqa: BLE001 - bytes of another schema make the reader stumble over anything
             raise Refused(Reason.AVRO, f"it does not decode ({type(fault).__name__})") from None
         if stream.tell() != len(data):
             raise Refused(Reason.AVRO, f"{len(data) - stream.tell()} bytes are left over")
-        return finite(record)
+        return finite(record["value"])
 
     return decode
 
