@@ -25,7 +25,7 @@ from driftd.kafka.registry import Registry, Schema, Unavailable
 _log = structlog.get_logger(__name__)
 
 MOST_SCHEMAS: Final = 1_000
-"""Remembered beyond those of the block at hand."""
+"""So many are remembered; or those of the block at hand, where these are more."""
 UNKNOWN_S: Final = 60.0
 FIRST_WAIT_S: Final = 0.5
 LONGEST_WAIT_S: Final = 30.0
