@@ -48,6 +48,16 @@ def _tiles(board: Dashboard) -> None:
             f"count by (version) (driftd_build_info{{{MINE}}})",
             names="{{version}}",
             levels=steps(base="#3274d9"),
+            width=3,
+        ),
+        number(
+            "Shadow",
+            "Whether it records everything and delivers nothing (deliver: none): it pages nobody.",
+            f"max by (instance) (driftd_shadow{{{MINE}}})",
+            names="{{instance}}",
+            mapped={"1": ("yes", YELLOW), "0": ("no", GREEN)},
+            levels=steps((1, YELLOW)),
+            width=3,
         ),
         number(
             "Loop turned",
@@ -56,6 +66,7 @@ def _tiles(board: Dashboard) -> None:
             none="The loop has not turned yet, or no driftd answers.",
             unit="s",
             levels=steps((15, YELLOW), (60, RED)),
+            width=3,
         ),
         number(
             "Last commit",
@@ -64,6 +75,7 @@ def _tiles(board: Dashboard) -> None:
             none="Nothing was committed since the start, or no driftd answers.",
             unit="s",
             levels=steps((60, YELLOW), (300, RED)),
+            width=3,
         ),
         number(
             "Partitions of unknown lag",

@@ -12,6 +12,7 @@ from grafana_foundation_sdk.builders.dashboard import Dashboard
 
 from grafana.build.frame import choice, frame, section, text
 from grafana.build.panels import (
+    BLUE,
     GREEN,
     GREY,
     RED,
@@ -47,6 +48,10 @@ def counted(severity: str) -> str:
     return f'count by (model, version, kind) (driftd_alert_firing{{{OF},severity="{severity}"}})'
 
 
+def noted(verb: str) -> str:
+    return f'count by (model, version, kind) (driftd_alert_act{{{OF},verb="{verb}"}})'
+
+
 def fleet() -> str:
     board = frame(
         "driftd-fleet",
@@ -58,6 +63,7 @@ def fleet() -> str:
     )
     _tiles(board)
     _tables(board)
+    _people(board)
     _over_time(board)
     return text(board)
 
@@ -132,17 +138,22 @@ def _tables(board: Dashboard) -> None:
         "Models",
         rows(
             "In trouble",
-            "Alerts that fire, by model, version and kind of event, and how far the worst signal is beyond its threshold.",
+            "Alerts that fire, by model, version and kind of event, how far the worst signal is beyond its threshold, and how "
+            "many of them somebody has acknowledged or muted.",
             [
                 counted("critical"),
                 counted("warning"),
                 f"max by (model, version, kind) (driftd:effect_ratio:max{{{OF}}}) and {ANY}",
+                noted("acknowledge"),
+                noted("mute"),
             ],
             [
                 *SERIES,
                 Column("A", "Critical", levels=steps((1, RED), base=GREY)),
                 Column("B", "Warning", levels=steps((1, YELLOW), base=GREY)),
                 Column("C", "Worst effect / threshold", "percentunit", RATIO),
+                Column("D", "Acknowledged"),
+                Column("E", "Muted"),
             ],
             none="No alert fires, as far as is known: see Ready, and the table beside.",
             worst="Critical",
@@ -193,6 +204,55 @@ def _tables(board: Dashboard) -> None:
             worst="Overdue for",
             width=24,
             height=6,
+        ),
+    )
+
+
+def _people(board: Dashboard) -> None:
+    def count(verb: str) -> str:
+        return known(f'count(driftd_alert_act{{{OF},verb="{verb}"}})')
+
+    section(
+        board,
+        "What people did",
+        number(
+            "Acknowledged",
+            "Alerts that fire and that somebody is at (driftd ack). They are told on as before.",
+            count("acknowledge"),
+            none=NOT_KNOWN,
+            levels=steps(base=BLUE),
+        ),
+        number(
+            "Muted",
+            "Alerts that fire and of which a mute holds (driftd mute): nobody is told of them until it ends.",
+            count("mute"),
+            none=NOT_KNOWN,
+            levels=steps((1, YELLOW)),
+        ),
+        number(
+            "Marked as false",
+            "Alerts that fire and that somebody has marked as false (driftd false): nobody is told more but their end.",
+            count("false"),
+            none=NOT_KNOWN,
+            levels=steps((1, YELLOW)),
+        ),
+        number(
+            "Mutes",
+            "Mutes that hold now, of alerts that fire or may: driftd mutes says of what, until when, by whom and why.",
+            f"sum(driftd_mutes{{{MINE}}})",
+            levels=steps((1, YELLOW)),
+        ),
+        number(
+            "Withheld",
+            "Notifications withheld from a receiver now, for a mute or a mark as false; what still fires is told when it ends.",
+            f"sum(driftd_withheld_notifications{{{MINE}}})",
+            levels=steps((1, YELLOW)),
+        ),
+        number(
+            "Shadows",
+            "Instances that record everything and tell nobody (deliver: none). Do not take what they show for what was told.",
+            f"sum(driftd_shadow{{{MINE}}})",
+            levels=steps((1, YELLOW)),
         ),
     )
 
@@ -253,7 +313,16 @@ def _over_time(board: Dashboard) -> None:
             unit="short",
             none="No notification was ever made, or no driftd answers.",
             least=0,
-            width=24,
+            height=6,
+        ),
+        lines(
+            "Acts",
+            "What people did since the beginning, by rule: a rule whose alerts are often marked as false wants another "
+            "threshold: driftd review.",
+            Query(f"sum by (rule, verb) (driftd_acts_total{{{MINE}}})", "{{rule}}: {{verb}}"),
+            unit="short",
+            none="Nobody has acknowledged, muted or marked anything yet, or no driftd answers.",
+            least=0,
             height=6,
         ),
     )

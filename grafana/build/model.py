@@ -45,6 +45,7 @@ def model() -> str:
         )
     )  # fmt: skip
     _tiles(board)
+    _alerts(board)
     _ranked(board)
     effects(board)
     shares(board)
@@ -155,6 +156,41 @@ def _tiles(board: Dashboard) -> None:
             mapped={"1": (" ", BLUE)},
             levels=steps(base="#3274d9"),
             width=3,
+        ),
+    )
+
+
+def _alerts(board: Dashboard) -> None:
+    def noted(verb: str) -> str:
+        return f'max by (version, kind, signal, rule) (driftd_alert_act{{{SIGNAL},verb="{verb}"}})'
+
+    mark = {"1": ("yes", BLUE)}
+    section(
+        board,
+        "Alerts",
+        rows(
+            "Alerts that fire",
+            "Which signals fire under which rule, and whether somebody has acknowledged the alert, muted it, or marked it as "
+            "false (docs/operations.md, At night).",
+            [
+                f"max by (version, kind, signal, rule, severity) (driftd_alert_firing{{{SIGNAL}}})",
+                noted("acknowledge"),
+                noted("mute"),
+                noted("false"),
+            ],
+            [
+                Column("version", "Version"),
+                Column("kind", "Kind"),
+                Column("signal", "Signal"),
+                Column("rule", "Rule"),
+                Column("severity", "Severity", mapped={"critical": ("critical", RED), "warning": ("warning", YELLOW)}),
+                Column("B", "Acknowledged", mapped=mark),
+                Column("C", "Muted", mapped=mark),
+                Column("D", "Marked as false", mapped=mark),
+            ],
+            none="No alert of this model fires, as far as is known: see Ready and Not known.",
+            width=24,
+            height=6,
         ),
     )
 

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
+import httpx
 import numpy as np
 
 from tests.broker import LocalKafka
@@ -155,6 +156,9 @@ def _states(broker: LocalKafka, topic: str, daemon: Daemon, prometheus: Promethe
         'ALERTS{alertname="DriftdDriftCritical",alertstate="firing",label_team="risk"}',
     ):
         prometheus.until(expr, "the drift")
+    _night(daemon)
+    for verb in ("acknowledge", "mute", "false"):
+        prometheus.until(f'driftd_alert_act{{verb="{verb}"}}', "what people did")
     seen("drifted")
 
     closing = start + 1_000 * (HEALTHY + DRIFTED + 3 * LENGTH)
@@ -172,6 +176,19 @@ def _states(broker: LocalKafka, topic: str, daemon: Daemon, prometheus: Promethe
     prometheus.until("absent(driftd:signals:count)", "what was recorded to end")
     seen("dead")
     return life
+
+
+def _night(daemon: Daemon) -> None:
+    """Somebody is at one alert, another is marked as false, and a rule is muted."""
+    (churn,) = [one for one in daemon.get("/api/v1/models")["models"] if one["model"] == "churn"]
+    ids = [one["alert_id"] for one in churn["firing"] if one["rule"] == "drift"]
+    for act in (
+        {"verb": "acknowledge", "id": ids[0]},
+        {"verb": "false", "id": ids[1], "reason": "a test"},
+        {"verb": "mute", "model": "churn", "rule": "jump", "for": "1h", "reason": "a test"},
+    ):
+        answer = httpx.post(f"{daemon.url()}/api/v1/acts", json={"author": "ada", **act})
+        assert answer.status_code == 201, answer.text
 
 
 def as_text(life: Life, state: str) -> str:

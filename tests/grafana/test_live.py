@@ -30,6 +30,9 @@ SERIES = {
     "Events",
     "Age of the newest verdict",
     "Windows judged",
+    "Alerts that fire",
+    "Champion",
+    "Worst signal of each version",
 }
 """The panels that show something of a model only once events of it have come."""
 EMPTY: dict[str, dict[str, set[str]]] = {
@@ -46,6 +49,7 @@ EMPTY: dict[str, dict[str, set[str]]] = {
             "Events",
             "Age of the newest verdict",
             "Notifications",
+            "Acts",
         },
         "model": SERIES,
         # Nothing was read.
@@ -53,15 +57,16 @@ EMPTY: dict[str, dict[str, set[str]]] = {
     },
     "healthy": {
         # Nothing is wrong.
-        "fleet": {"In trouble", "Notifications"},
-        "model": {"Reference against current", "Shift of shares"},
+        "fleet": {"In trouble", "Notifications", "Acts"},
+        "model": {"Reference against current", "Shift of shares", "Alerts that fire", "Champion"},
         "driftd": {"Refused records", "Bounds that were met"},
     },
-    "drifted": {"fleet": set(), "model": set(), "driftd": set()},
+    # No rule compares versions.
+    "drifted": {"fleet": set(), "model": {"Champion"}, "driftd": set()},
     "blind": {
         # What was last known of a silent model is known no more, but for its alerts.
         "fleet": {"Worst signals", "Worst models"},
-        "model": {"Effect as a share of its warning threshold", "Evidence", "Reference against current"},
+        "model": {"Effect as a share of its warning threshold", "Evidence", "Reference against current", "Champion"},
         "driftd": set(),
     },
     "dead": {"fleet": set(), "model": set(), "driftd": set()},

@@ -9,6 +9,7 @@ import time
 import pytest
 from prometheus_client.parser import text_string_to_metric_families as parse_text
 
+from driftd.core.act import Act, Standing
 from driftd.core.catalogue import REFERENCE_STATES, RETRAIN_STATES, SIGNAL_STATES
 from driftd.core.spec import Severity
 from driftd.core.view import Runtime, View
@@ -81,6 +82,23 @@ def test_an_alert_is_one_series_of_its_highest_severity():
     assert only(found, "driftd_alert_firing", rule="gaps", signal="age", severity="critical") == [1.0]
     assert only(found, "driftd_alert_firing", rule="jump", severity="warning") == [1.0]
     assert len(only(found, "driftd_alert_firing")) == 2
+
+
+def test_what_people_did_about_an_alert_is_a_series_of_it():
+    found = read(VIEW)
+    assert only(found, "driftd_alert_act", rule="drift", signal="age", verb="acknowledge") == [1.0]
+    assert only(found, "driftd_alert_act", rule="jump", verb="mute") == [1.0]
+    assert len(only(found, "driftd_alert_act")) == 2
+    later = dataclasses.replace(RUNTIME, standing=Standing())
+    assert only(read(VIEW, later), "driftd_alert_act") == []
+
+
+def test_of_an_alert_of_several_statistics_a_mark_is_one_series():
+    several = tuple(dataclasses.replace(FIRING, statistic=name) for name in ("psi", "null_rate"))
+    view = View((dataclasses.replace(MODEL, series=(dataclasses.replace(SERIES, statistics=several),)),))
+    mark = Act("false", "ada", "tested", "churn", "drift", ("age",), (FIRING.alert_id or "",), number=1, at=1)
+    false = dataclasses.replace(RUNTIME, standing=Standing.of([mark], {}))
+    assert only(read(view, false), "driftd_alert_act", verb="false") == [1.0]
 
 
 def test_what_is_left_out_is_told_of_watched_models_alone():

@@ -178,6 +178,8 @@ _ALERTS = _group(
     ("mutes", "gauge", (), "stored", "Standing.mutes", "Mutes that hold now."),
     ("alerts_acknowledged", "gauge", (), "stored", "Standing.acknowledged",
      "Alerts that fire and that somebody has acknowledged."),
+    ("alert_act", "gauge", (*RULE, "verb"), "stored", "Standing",
+     "1 for each alert that fires and each act that holds for it: acknowledge, mute, false (marked as false)."),
     ("withheld_notifications", "gauge", (), "stored", "Runtime.withheld",
      "Notifications withheld from a receiver now, because of a mute or a mark as false."),
 )  # fmt: skip

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Final, TypeVar
 
 import driftd
+from driftd.core.act import Named
 from driftd.core.catalogue import REFERENCE_STATES, RETRAIN_STATES, SIGNAL_STATES
 from driftd.core.event import PartitionId
 from driftd.core.spec import SEVERITIES, Severity
@@ -190,6 +191,22 @@ def _acknowledged(scrape: Scrape) -> float:
     return len({one.alert_id for model in scrape.view.models for _, one in firing(model) if one.alert_id in seen})
 
 
+def _alert_acts(scrape: Scrape) -> Rows:
+    standing, now = scrape.runtime.standing, round(scrape.now * 1000)
+    if not (standing.acknowledged or standing.mutes or standing.false):
+        return
+    rows: dict[str, None] = {}
+    """In order, each once: several statistics of a signal may fire for one alert."""
+    for model in scrape.view.models:
+        for series, one in firing(model):
+            note = standing.note(model.model, [Named(one.rule, one.signal, one.alert_id or "")], now)
+            text = rule_labels(series_labels(model, series), one)
+            found = {"acknowledge": note.acknowledged, "mute": note.muted, "false": note.false}
+            rows |= {f'{text},verb="{verb}"': None for verb, act in found.items() if act is not None}
+    for text in rows:
+        yield "", text, 1
+
+
 def _by_model(get: Callable[[Runtime], Mapping[str, int]]) -> Source:
     """One row for each model that is watched, and for no other: events may name any number of them."""
 
@@ -303,6 +320,7 @@ SOURCES: Final[dict[str, Source]] = {
     "driftd_acts_total": _acts,
     "driftd_mutes": _one(lambda s: len(s.runtime.standing.mutes_at(round(s.now * 1000)))),
     "driftd_alerts_acknowledged": _one(_acknowledged),
+    "driftd_alert_act": _alert_acts,
     "driftd_withheld_notifications": _one(lambda s: s.runtime.withheld),
     "driftd_retrain_requests_total": _each(_models, lambda m: m.retrains),
     "driftd_retrain_state": _one_hot(_models, RETRAIN_STATES, lambda m: m.retrain),
