@@ -137,6 +137,7 @@ def _states(broker: LocalKafka, topic: str, daemon: Daemon, prometheus: Promethe
     send(300, HEALTHY, 0)
     prometheus.until(f'driftd_evaluations_total{{model="churn"}} >= {HEALTHY // EVERY - 1}', "windows judged")
     prometheus.until('driftd:unknown:why{model="young",why="learning its reference"}', "the rules to have seen it")
+    prometheus.until('ALERTS{alertname="DriftdOverdue"}', "events to be overdue: those of the test are of hours ago")
     seen("healthy")
 
     send(HEALTHY, HEALTHY + DRIFTED, 1, odd=20)

@@ -50,6 +50,7 @@ EMPTY: dict[str, dict[str, set[str]]] = {
             "Age of the newest verdict",
             "Notifications",
             "Acts",
+            "Overdue",
         },
         "model": SERIES,
         # Nothing was read.
@@ -83,8 +84,8 @@ NOTES = {
 }
 ALERTS = {
     "fresh": {"DriftdWatchdog"},
-    "healthy": {"DriftdWatchdog"},
-    "drifted": {"DriftdWatchdog", "DriftdDriftCritical", "DriftdDriftWarning"},
+    "healthy": {"DriftdWatchdog", "DriftdOverdue"},
+    "drifted": {"DriftdWatchdog", "DriftdOverdue", "DriftdDriftCritical", "DriftdDriftWarning"},
     "blind": {"DriftdWatchdog", "DriftdDriftCritical", "DriftdDriftWarning", "DriftdNotReady", "DriftdLagUnknown"},
     # Those that fired are bridged for a while; that nobody watches is told meanwhile.
     "dead": {"DriftdAbsent", "DriftdDriftCritical", "DriftdDriftWarning"},
