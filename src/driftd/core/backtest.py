@@ -165,9 +165,15 @@ class Evidence:
 
     def add(self, would: Mapping[float, Would], lives: Sequence[Life], since: int, until: int,
             false: frozenset[str], acknowledged: frozenset[str]) -> None:  # fmt: skip
-        """Take one (version, kind) in: alerts that would have been, by threshold; and those that were, of `[since, until)`."""
+        """Take one (version, kind) in: alerts that would have been, by threshold; and those that were, of `[since, until)`.
+
+        What would have been where nothing was (the replay knows of no planned change and no champion) is not counted.
+        """
         for tried in self.tried:
-            tried.alerts += sum(since <= fired < until for _, fired, _ in would[tried.threshold])
+            tried.alerts += sum(
+                since <= fired < until and any(life.signal == signal and life.meets(fired, resolved) for life in lives)
+                for signal, fired, resolved in would[tried.threshold]
+            )
         now = self.tried[0].threshold
         for life in lives:
             if not _again(life, would[now]):
