@@ -13,13 +13,16 @@ from typing import TYPE_CHECKING, Final
 import structlog
 from confluent_kafka import KafkaError, KafkaException
 
+import driftd
 from driftd.core.baseline import GivenReference
 from driftd.core.engine import Engine
 from driftd.core.event import KINDS, Discovered, Kind
 from driftd.core.fault import UserError
 from driftd.core.spec import SECOND, ReferenceFiles, Spec
+from driftd.core.view import Pushes
 from driftd.files import reference_file
 from driftd.http.acts import Acting, Links
+from driftd.http.collector import Exposition, ViewCollector
 from driftd.http.published import Published
 from driftd.http.server import HttpServer
 from driftd.kafka.dead_letters import DeadLetters, PoisonGuard
@@ -28,7 +31,7 @@ from driftd.kafka.mapping import FIELDS, TopicFormat, TopicMapping, kinds_of, to
 from driftd.kafka.mapping import Source as Found
 from driftd.kafka.source import Source, SourceConfig, load_or_create_instance_id
 from driftd.loop import Loop, Pace
-from driftd.outlet import Outlet
+from driftd.outlet import Metrics, Outlet
 from driftd.settings.kafka import Kafka, Whence
 from driftd.settings.kafka import TopicMapping as SettingsMapping
 from driftd.settings.quantity import duration_s
@@ -126,7 +129,7 @@ class Daemon:
         rows = store.load_rows()
         engine = Engine(self._spec, self._given)
         engine.restore(rows)
-        outlet = self._outlet = Outlet(directory, settings, lambda: self.published.runtime)
+        outlet = self._outlet = Outlet(directory, settings, lambda: self.published.runtime, self._metrics(directory))
         stack.callback(outlet.close)
         dead_letters = DeadLetters(
             settings.kafka.client_config(),
@@ -160,6 +163,21 @@ class Daemon:
         _spare_the_collector()
         loop.run(stop)
         _log.info("stopped")
+
+    def _metrics(self, directory: Path) -> Metrics:
+        """What /metrics shows, for who pushes it."""
+        published = self.published
+
+        def tell(pushes: Pushes | None) -> None:
+            published.pushes = pushes
+
+        resource = {
+            "service.name": "driftd",
+            "service.instance.id": load_or_create_instance_id(directory),
+            "service.version": driftd.__version__,
+        }
+        exposition = Exposition(ViewCollector(published))
+        return Metrics(exposition.families, resource, lambda: published.pushes, tell)
 
     def _links(self) -> Links | None:
         """Where people cannot reach the pages there are none."""

@@ -6,7 +6,7 @@ All of it is replaced when the settings change; what waits in the outbox waits o
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
@@ -17,19 +17,22 @@ from driftd.core import link
 from driftd.core.action import Action, Delivery
 from driftd.core.fault import UserError
 from driftd.core.spec import SECOND
-from driftd.core.view import ReceiverView, Runtime
+from driftd.core.view import Pushes, ReceiverView, Runtime
 from driftd.deliver.alertmanager import Alertmanager
 from driftd.deliver.email import Email
 from driftd.deliver.heartbeat import Heartbeat
 from driftd.deliver.memory import Memory, Volatile
 from driftd.deliver.message import Renderer
+from driftd.deliver.otlp import OtlpPush
 from driftd.deliver.pagerduty import PagerDuty
+from driftd.deliver.points import Family
 from driftd.deliver.receiver import Receiver
 from driftd.deliver.route import Matcher, Route, Routes
 from driftd.deliver.sender import Sender
 from driftd.deliver.slack import Slack
 from driftd.deliver.teams import Teams
 from driftd.deliver.webhook import Webhook
+from driftd.settings.otlp import Otlp
 from driftd.settings.receivers import Email as EmailSettings
 from driftd.settings.schema import Settings
 from driftd.store import link_key
@@ -47,34 +50,54 @@ class Fittings:
     sender: Sender | None
     """None: of a shadow, which tells nobody. What waited in its outbox before waits on."""
     heartbeat: Heartbeat | None
+    push: OtlpPush | None
     owners: tuple[str, ...]
 
     def start(self) -> None:
-        if self.sender is not None:
-            self.sender.start()
-        if self.heartbeat is not None:
-            self.heartbeat.start()
+        for one in (self.sender, self.heartbeat, self.push):
+            if one is not None:
+                one.start()
 
     def close(self) -> bool:
-        """False: some thread is still in an attempt."""
+        """False: some thread is still in an attempt that needs the outbox."""
         if self.heartbeat is not None:
             self.heartbeat.close(CLOSE_S)
-        return self.sender is None or self.sender.close(CLOSE_S)
+        ended = self.sender is None or self.sender.close(CLOSE_S)
+        if self.push is not None:  # after the rest, so that it tells of their last attempts
+            self.push.close(CLOSE_S)
+        return ended
+
+
+@dataclass(frozen=True, slots=True)
+class Metrics:
+    """What a push of metrics is made of. `families`: what /metrics shows now, of these names or of all.
+
+    `resource`: who we are. `pushes` and `tell`: the counts so far, and where they go.
+    """
+
+    families: Callable[[Collection[str]], Iterable[Family]]
+    resource: Mapping[str, str]
+    pushes: Callable[[], Pushes | None]
+    tell: Callable[[Pushes | None], None]
 
 
 class Outlet:
     """`runtime` is what the heartbeat looks at. `receivers_for` and `wake` are for the loop's thread."""
 
-    def __init__(self, directory: Path, settings: Settings, runtime: Callable[[], Runtime]) -> None:
+    def __init__(
+        self, directory: Path, settings: Settings, runtime: Callable[[], Runtime], metrics: Metrics | None = None
+    ) -> None:
         self._key = None if settings.http.external_url is None else link_key.load_or_create(directory)
         self._outbox, self._memories, self._runtime = Outbox(directory), Memories(directory), runtime
+        self._metrics = metrics
         self._fittings = self.fittings(settings)
 
     def fittings(self, settings: Settings) -> Fittings:
         """Others, for `replace`. Raises UserError."""
         owners = {name: f"{receiver.kind} {name}" for name, receiver in settings.receivers.items()}
-        if settings.shadow:
-            return Fittings(Routes([], []), None, None, tuple(owners.values()))
+        push = self._push(settings.otlp)
+        if settings.shadow:  # it is measured like any other
+            return Fittings(Routes([], []), None, None, push, tuple(owners.values()))
         receivers = [
             receiver_for(settings, name, self._memories.of(owner), acts_of(settings, self._key))
             for name, owner in owners.items()
@@ -87,10 +110,23 @@ class Outlet:
                 every_s=settings.heartbeat.every / SECOND,
                 runtime=self._runtime,
             )
-        return Fittings(routes_of(settings), Sender(self._outbox, receivers), heartbeat, tuple(owners.values()))
+        sender = Sender(self._outbox, receivers)
+        return Fittings(routes_of(settings), sender, heartbeat, push, tuple(owners.values()))
+
+    def _push(self, otlp: Otlp) -> OtlpPush | None:
+        metrics = self._metrics
+        if otlp.endpoint is None or metrics is None:
+            return None
+        return OtlpPush(
+            otlp.endpoint, lambda: metrics.families(otlp.metrics), metrics.resource, metrics.tell,
+            headers=otlp.all_headers(), every_s=otlp.every / SECOND, timeout_s=otlp.timeout / SECOND,
+            before=metrics.pushes,
+        )  # fmt: skip
 
     def start(self) -> None:
         self._memories.keep(self._fittings.owners)
+        if self._fittings.push is None and self._metrics is not None:
+            self._metrics.tell(None)
         self._fittings.start()
 
     def receivers_for(self, action: Action) -> tuple[str, ...]:

@@ -63,14 +63,17 @@ def connection_faults(examined: Examined, settings: Settings) -> list[Fault]:
     faults += _broker_faults(examined, settings.kafka)
     if settings.kafka.schema_registry is not None and not any(_certificate_faults(examined, settings)):
         faults += _registry_faults(examined, settings.kafka.schema_registry)
+    hosts: dict[Key, tuple[str, int]] = {}
     for name, receiver in settings.receivers.items():
-        for key, (host, port) in receiver.hosts().items():
-            try:
-                socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-            except (OSError, UnicodeError):
-                problem = f"the host {host} is not known here"
-                remedy = "mend the address, or the name service of this machine"
-                faults.append(examined.fault(("receivers", name, *key), problem, remedy))
+        hosts |= {("receivers", name, *key): where for key, where in receiver.hosts().items()}
+    if (collector := settings.otlp.host()) is not None:
+        hosts["otlp", "endpoint"] = collector
+    for key, (host, port) in hosts.items():
+        try:
+            socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+        except (OSError, UnicodeError):
+            problem = f"the host {host} is not known here"
+            faults.append(examined.fault(key, problem, "mend the address, or the name service of this machine"))
     return faults
 
 

@@ -219,6 +219,10 @@ _DELIVERY = _group(
      "Attempts at delivery, by result: sent or failed."),
     ("dead_letters_total", "counter", (), "process", "Runtime.dead_letters",
      "Records sent to the dead letters."),
+    ("otlp_pushes_total", "counter", ("result",), "process", "Pushes.sent, .failed",
+     "Pushes of metrics by OTLP, by result: sent or failed; absent where the settings name no collector."),
+    ("otlp_last_push_timestamp_seconds", "gauge", (), "process", "Pushes.last",
+     "Unix time of the newest push that the collector took; absent before the first."),
 )  # fmt: skip
 
 _PROCESS = _group(

@@ -175,6 +175,15 @@ class ReceiverView:
 
 
 @dataclass(frozen=True, slots=True)
+class Pushes:
+    """What became of the pushes of metrics in this process. `last`: Unix time of the newest that was taken, seconds."""
+
+    sent: int = 0
+    failed: int = 0
+    last: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Runtime:
     """The process itself: everything that a restart sets back, and what the loop knows of the broker.
 

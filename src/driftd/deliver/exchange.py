@@ -28,11 +28,15 @@ for _library in ("httpx", "httpcore"):
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What the other side said; `text` as far as it was read."""
+    """What the other side said, as far as it was read."""
 
     status: int
     retry_after: str | None
-    text: str
+    body: bytes
+
+    @property
+    def text(self) -> str:
+        return self.body.decode("utf-8", "replace")
 
 
 class Exchange:
@@ -44,7 +48,7 @@ class Exchange:
         self._client: httpx.AsyncClient | None = None
 
     def post(self, url: httpx.URL, content: bytes, headers: Mapping[str, str]) -> Answer | Retry:
-        """One POST of JSON. Retry: there was no answer, and why."""
+        """One POST, of JSON unless `headers` say otherwise. Retry: there was no answer, and why."""
         if self._runner is None:
             self._runner = asyncio.Runner()
         return self._runner.run(self._attempt(url, content, headers))
@@ -82,7 +86,7 @@ class Exchange:
             if not status:
                 return Retry(self._reason(error, url))
             # The answer is known; that its body did not come whole changes nothing.
-        return Answer(status, retry_after, body.decode("utf-8", "replace"))
+        return Answer(status, retry_after, bytes(body))
 
     def _reason(self, error: Exception, url: httpx.URL) -> str:
         if isinstance(error, (TimeoutError, httpx.TimeoutException)):

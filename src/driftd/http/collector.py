@@ -14,7 +14,7 @@ from prometheus_client.openmetrics import exposition as openmetrics_exposition
 from prometheus_client.parser import parse_labels
 from prometheus_client.registry import Collector
 
-from driftd.core.catalogue import CATALOGUE
+from driftd.core.catalogue import CATALOGUE, Metric, MetricType
 from driftd.http.exposition import Family, render
 from driftd.http.published import Published
 from driftd.http.rows import SOURCES
@@ -57,12 +57,20 @@ class ViewCollector(Collector):
 
 
 class Exposition:
-    """The whole answer to a scrape, in pieces."""
+    """The whole answer to a scrape, in pieces; and the same as families, for who pushes it."""
 
     def __init__(self, collector: ViewCollector) -> None:
         self._collector = collector
         self._process = CollectorRegistry(auto_describe=True)  # so that it knows its names
         ProcessCollector(registry=self._process)
+
+    def families(self, names: Collection[str] = ()) -> Iterator[Family]:
+        yield from self._collector.families(names)
+        for client in (self._process.restricted_registry(names) if names else self._process).collect():
+            kind: MetricType = "counter" if client.type == "counter" else "gauge"
+            for sample in client.samples:
+                metric = Metric(sample.name, kind, (), client.documentation, "the process itself", "process")
+                yield Family(metric, [("", "", sample.value)])
 
     def pieces(self, *, openmetrics: bool, names: Collection[str] = ()) -> Iterator[bytes]:
         yield from render(self._collector.families(names), openmetrics=openmetrics)

@@ -255,6 +255,12 @@ def _deliveries(scrape: Scrape) -> Rows:
         yield "", f'receiver="{escape(one.receiver)}",result="failed"', one.failed
 
 
+def _pushes(scrape: Scrape) -> Rows:
+    if scrape.pushes is not None:
+        yield "", 'result="sent"', scrape.pushes.sent
+        yield "", 'result="failed"', scrape.pushes.failed
+
+
 def _commit_seconds(scrape: Scrape) -> Rows:
     for bound, count in scrape.runtime.commit_buckets:
         if bound != float("inf"):
@@ -340,6 +346,8 @@ SOURCES: Final[dict[str, Source]] = {
     "driftd_outbox_dead": _dead,
     "driftd_deliveries_total": _deliveries,
     "driftd_dead_letters_total": _one(lambda s: s.runtime.dead_letters),
+    "driftd_otlp_pushes_total": _pushes,
+    "driftd_otlp_last_push_timestamp_seconds": _one(lambda s: s.pushes.last if s.pushes is not None else None),
     "driftd_build_info": lambda _: [("", f'version="{escape(driftd.__version__)}"', 1)],
     "driftd_watchdog": _one(lambda _: 1),
     "driftd_ready": _one(_ready),

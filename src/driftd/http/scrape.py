@@ -11,6 +11,7 @@ from driftd.core.view import (
     DetectorView,
     ModelView,
     PartitionView,
+    Pushes,
     Runtime,
     SeriesView,
     ShareView,
@@ -45,11 +46,12 @@ class Labelled(Generic[T]):
 
 
 class Scrape:
-    """One View and one Runtime, taken once."""
+    """One View and one Runtime, taken once, and what became of pushes."""
 
     def __init__(self, published: Published, now: float, started: float) -> None:
         self.view: View = published.view
         self.runtime: Runtime = published.runtime
+        self.pushes: Pushes | None = published.pushes
         self.now, self.started = now, started
         self.models = Labelled[ModelView]()
         self.arrivals = Labelled[ArrivalView]()

@@ -16,6 +16,7 @@ from driftd.settings.delivery import Heartbeat, Route
 from driftd.settings.kafka import Kafka, is_expression
 from driftd.settings.models import expressions
 from driftd.settings.monitoring import Model, Monitoring
+from driftd.settings.otlp import Otlp
 from driftd.settings.quantity import Size, Span, refuse, shortened
 from driftd.settings.receivers import Receiver, Url
 from driftd.settings.section import STRICT, FilePath, Many, Named, Section
@@ -84,6 +85,7 @@ class Settings(BaseSettings):
     deliver: Literal["all", "none"] = "all"
     notify_max_age: Span = HOUR
     heartbeat: Heartbeat = Heartbeat()
+    otlp: Otlp = Otlp()
     learning_memory: Size = _LIMITS.learning_memory
     limits: Limits = Limits()
     monitoring: Monitoring = Monitoring()
