@@ -9,7 +9,7 @@ from driftd.http.acts import Acting
 from driftd.http.api import Opener
 from driftd.http.published import Published
 from driftd.http.server import HttpServer
-from tests.http.example import NOW, RUNTIME, VIEW
+from tests.http.example import NOW, PUSHES, RUNTIME, VIEW
 
 
 class Clock:
@@ -25,6 +25,7 @@ class Edge:
 
     def __init__(self, view: View, runtime: Runtime, transitions: Opener | None, acting: Acting | None = None) -> None:
         self.published = Published(view, runtime)
+        self.published.pushes = PUSHES
         self.clock = Clock()
         self.server = HttpServer("127.0.0.1:0", self.published, transitions, self.clock, acting=acting)
         self.server.start()

@@ -11,6 +11,7 @@ from driftd.core.view import (
     DetectorView,
     ModelView,
     PartitionView,
+    Pushes,
     ReceiverView,
     Runtime,
     SeriesView,
@@ -136,6 +137,7 @@ PARTITIONS = (
 MUTE = Act("mute", "ada", "a load test", "churn", "jump", until=END + 3_600_000, number=1, at=END)
 SEEN = Act("acknowledge", "grace", "", "churn", "drift", ("age",), ("alert_1",), number=2, at=END)
 STANDING = Standing.of([MUTE, SEEN], {("jump", "mute"): 1, ("drift", "acknowledge"): 3, ("*", "mute"): 1})
+PUSHES = Pushes(sent=40, failed=2, last=NOW - 20.0)
 VIEW = View((MODEL,), PARTITIONS, dropped_models=1)
 RUNTIME = Runtime(
     unready=(),

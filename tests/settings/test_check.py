@@ -8,9 +8,10 @@ import pytest
 
 from driftd.cli import main
 from tests.settings.broken import ALL, ENVIRONMENT, IN_FILES, IN_ONE_KEY, IN_YAML, Broken
+from tests.settings.broken_otlp import OTLP
 from tests.settings.broken_receivers import RECEIVERS
 
-EVERY = ALL + RECEIVERS
+EVERY = ALL + RECEIVERS + OTLP
 NAMES = [broken.name for broken in EVERY]
 
 

@@ -71,6 +71,11 @@ def test_unknown_host(broker, check, monkeypatch):
     assert code == 1
     assert "/driftd.yaml:3: receivers.ops.webhook.url: the host nowhere.invalid is not known here; mend" in said
     assert "secret-path" not in said
+    code, said = check(
+        f"kafka: {{bootstrap_servers: '{broker}'}}\notlp: {{endpoint: 'https://otel.invalid/v1/metrics'}}\n"
+    )
+    assert code == 1
+    assert "/driftd.yaml:3: otlp.endpoint: the host otel.invalid is not known here; mend" in said
 
 
 def test_a_state_directory_that_cannot_be_made(broker, check, tmp_path, monkeypatch):

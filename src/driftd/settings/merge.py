@@ -21,6 +21,7 @@ PATHS: tuple[Key, ...] = (
     ("kafka", "schema_registry", "certificate_file"),
     ("kafka", "schema_registry", "key_file"),
     ("kafka", "schema_registry", "key_password_file"),
+    ("otlp", "header_files", ANY),
     ("monitoring", "reference", "file"),
     ("monitoring", "reference", "versions", ANY),
     ("models", ANY, "reference", "file"),
