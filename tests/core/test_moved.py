@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -18,7 +19,7 @@ from driftd.core.notify import notification
 from driftd.core.reference import Reference
 from driftd.core.spec import HOUR, MINUTE
 from tests.core.by_hand import P, block, engine_of, give
-from tests.core.streams import numeric, pane_of, reference_of
+from tests.core.streams import Floats, numeric, pane_of, reference_of
 from tests.core.test_judge import EVERY, Story, flag, normal, plans, story
 
 
@@ -158,6 +159,22 @@ def test_eighty_features_broken_by_one_join_are_one_notification_with_one_onset(
     assert {one["onset"] for one in data["signals"]} == {data["onset"]}
     assert [one["signal"] for one in data["signals"]] == names
     assert all(one["moved"] == {"what": "null_rate", "from": 0.0, "to": one["value"]} for one in data["signals"])
+
+
+def test_eighty_features_broken_to_different_degrees_are_ranked_by_how_much() -> None:
+    names = [f"f{i:02}" for i in range(80)]
+    told, rows = story({**dict.fromkeys(names, normal), "id": normal}, m=6_400)
+    told.go(rows(300), 4)
+
+    def gaps(share: float) -> Callable[[np.random.Generator, int], Floats]:
+        return lambda rng, n: np.where(np.arange(n) < share * n, NULL, rng.normal(0, 1, n))
+
+    told.go(rows(300, **{name: gaps((i + 20) / 100) for i, name in enumerate(names)}), 4)
+    fired = told.told[0]
+    data = body(told, fired)["data"]
+    assert [one["signal"] for one in data["signals"]] == names[::-1]
+    assert {one["onset"] for one in data["signals"]} == {data["onset"]}
+    assert [one for one in told.told if one.type == "firing"] == [fired], "one notification"
 
 
 def test_a_body_names_the_versions_that_were_deployed_and_since_when() -> None:

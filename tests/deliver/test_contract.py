@@ -26,6 +26,7 @@ HOSTILE = (
     "\x1b[31mred\x1b[2J\x07",
     "one\r\ntwo\nBcc: x@example.com\n.\nQUIT",
     "{{DATE(2026-01-01T00:00:00Z,SHORT)}} {{.Labels}} {% x %} ${y} @{z}",
+    "[red]a[/red] [link=http://evil.example.com]b[/link] [/]",
     "*bold* _it_ ~s~ `code` [a](http://evil.example.com) &amp; &lt;",
     "\u202eevil\u200b \u2028 \x00",
     "\ud800 lone",

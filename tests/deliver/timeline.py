@@ -4,6 +4,7 @@
     life.at(0).send(steady)
     life.at(300).send(drifted)
     life.want(between(400, 460), firing("drift"))
+    life.at(500).mute()
     life.run(until=900)
 
 Time is event time in seconds. The engine, the store, the outbox and the sender are the real ones; what was concluded
@@ -14,20 +15,24 @@ from __future__ import annotations
 
 import json
 import re
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 
+from driftd.core.act import Act
 from driftd.core.action import Action
 from driftd.core.baseline import GivenReference
 from driftd.core.engine import Engine
 from driftd.core.event import Block, Columns, Discovered, PartitionId
 from driftd.core.grid import Grid
 from driftd.core.profile import profile
-from driftd.core.spec import SECOND, Model, ReferenceFiles, Spec, Window, WindowRule
+from driftd.core.spec import HOUR, SECOND, Model, ReferenceFiles, Spec, Window, WindowRule
+from driftd.store.acts import ActLog
 from driftd.store.commit import Commit
 from driftd.store.memory import Memories
 from driftd.store.outbox import Outbox
@@ -47,6 +52,7 @@ WINDOW = Window(
 RULE = WindowRule("drift", false_alarms_per_year=10_000.0)
 MODEL = Model("churn", WINDOW, ReferenceFiles("a file"), window_rules=(RULE,), detector_rules=())
 
+Verb = Literal["mute", "lift"]
 Traffic = Callable[[np.random.Generator, int], Floats]
 
 
@@ -99,12 +105,21 @@ class At:
     def send(self, traffic: Traffic) -> None:
         self.life.traffic[self.second] = traffic
 
+    def mute(self) -> None:
+        """The model, until `unmute`: new alerts are told to nobody, ends to whom the beginning was told."""
+        self.life.verbs[self.second] = "mute"
+
+    def unmute(self) -> None:
+        self.life.verbs[self.second] = "lift"
+
 
 class Timeline:
     def __init__(self, case: Case, folder: Path, *, failing: bool = True) -> None:
         """`failing`: the first attempt at whatever is sent is put off."""
         self.case, self.folder, self.failing = case, folder, failing
         self.traffic: dict[int, Traffic] = {}
+        self.verbs: dict[int, Verb] = {}
+        self.mute: Act | None = None
         self.wanted: list[tuple[Span, Heard]] = []
         self.heard: list[tuple[int, Heard]] = []
         self.retried = 0
@@ -130,13 +145,17 @@ class Timeline:
             receiver = self.case.receiver(memories.of(f"{self.case.name} ops"))
             with sending(outbox, receiver, patience=QUICK) as sender:
                 for second in range(0, until, STEP_S):
+                    self._does(state, self.verbs.get(second))
                     actions = [a for a in self._step(second) if a.type.startswith("driftd.alert.")]
-                    if not actions:
-                        continue
-                    if self.failing:
+                    # What begins while the model is muted is told once it is not; what ends was told to begin.
+                    news = [a for a in actions if self.mute is None or a.type.endswith("resolved")]
+                    if self.failing and (news or store.owes_withheld()):
                         self.case.later(after_s=0)
                         self.retried += 1
-                    store.commit(Commit(actions=[(action, ("ops",), False) for action in actions]))
+                    if actions:
+                        store.commit(Commit(actions=[(action, ("ops",), False) for action in actions]))
+                    if store.owes_withheld():
+                        store.tell_withheld(("ops",))
                     sender.wake()
                     wait_until(lambda: settled(outbox))
                     told = list(heard(self.case))
@@ -147,6 +166,19 @@ class Timeline:
             assert view.failed == self.retried
         assert self.case.faults() == []
         self._compare()
+
+    def _does(self, state: Path, verb: Verb | None) -> None:
+        """As another process would."""
+        if verb is None:
+            return
+        now = round(time.time() * 1000)
+        act = Act("mute", "ada", "a load test", "churn", at=now, until=now + HOUR)
+        if verb == "lift":
+            assert self.mute is not None
+            act = Act("lift", "ada", "it is over", "", lifts=self.mute.number, at=now)
+        with ActLog(state) as log:
+            added = log.add(act)
+        self.mute = added if verb == "mute" else None
 
     def _step(self, second: int) -> list[Action]:
         """Read the traffic of 20 seconds; what is concluded from it."""

@@ -40,7 +40,7 @@ def main(config: Path, id_: str, output: Literal["text", "json"] = "text") -> in
     named = {kind: settings.kafka.topics.of(kind) for kind in KINDS}
     document["replay"] = _command(config, document, sorted(t for t in topics if found["kind"] in kinds_of(named, t)))
     if output == "json":
-        sys.stdout.write(json.dumps(document, ensure_ascii=False, allow_nan=False, default=_plain) + "\n")
+        sys.stdout.write(json.dumps(document, allow_nan=False, default=_plain) + "\n")
     else:
         sys.stdout.write(_text(document))
     return 0

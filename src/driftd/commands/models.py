@@ -32,7 +32,7 @@ def main(config: Path, output: Literal["text", "json"] = "text") -> int:
         standing = reader.standing(now)
     document = table(spec, engine.view(), standing, now)
     if output == "json":
-        sys.stdout.write(json.dumps(document, ensure_ascii=False) + "\n")
+        sys.stdout.write(json.dumps(document) + "\n")
     else:
         sys.stdout.write("".join(f"{printable(line)}\n" for line in _lines(document)))
     return 0

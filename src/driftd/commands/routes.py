@@ -50,7 +50,7 @@ def test(config: Path, asked: Asked, output: Literal["text", "json"]) -> int:
     if output == "json":
         for facts, heard in rows:
             said = [_heard(examined, receiver, number) for receiver, number in heard.items()]
-            sys.stdout.write(json.dumps({"notification": dict(facts), "receivers": said}, ensure_ascii=False) + "\n")
+            sys.stdout.write(json.dumps({"notification": dict(facts), "receivers": said}) + "\n")
         return 0
     for line in _text(examined, routes, rows):
         sys.stdout.write(printable(line) + "\n")
