@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from pydantic import SecretStr
@@ -23,9 +24,7 @@ from driftd.deliver.email import Email
 from driftd.deliver.heartbeat import Heartbeat
 from driftd.deliver.memory import Memory, Volatile
 from driftd.deliver.message import Renderer
-from driftd.deliver.otlp import OtlpPush
 from driftd.deliver.pagerduty import PagerDuty
-from driftd.deliver.points import Family
 from driftd.deliver.receiver import Receiver
 from driftd.deliver.route import Matcher, Route, Routes
 from driftd.deliver.sender import Sender
@@ -38,6 +37,10 @@ from driftd.settings.schema import Settings
 from driftd.store import link_key
 from driftd.store.memory import Memories
 from driftd.store.outbox import Outbox
+
+if TYPE_CHECKING:
+    from driftd.deliver.otlp import OtlpPush
+    from driftd.deliver.points import Family
 
 CLOSE_S = 10.0
 
@@ -117,6 +120,8 @@ class Outlet:
         metrics = self._metrics
         if otlp.endpoint is None or metrics is None:
             return None
+        from driftd.deliver.otlp import OtlpPush  # noqa: PLC0415 - it brings protobuf along, which most need not
+
         return OtlpPush(
             otlp.endpoint, lambda: metrics.families(otlp.metrics), metrics.resource, metrics.tell,
             headers=otlp.all_headers(), every_s=otlp.every / SECOND, timeout_s=otlp.timeout / SECOND,

@@ -67,7 +67,7 @@ def test_they_are_text_in_logs_pages_commands_and_messages(
                 ("models",), ("models", "--output", "json"), ("explain", id_), ("explain", "--output", "json", id_),
                 ("outbox", "list"), ("mute", id_, "--reason", NAMES[2], "--author", MODEL), ("mutes",),
                 ("mutes", "--output", "json"), ("ack", id_, "--reason", MODEL), ("routes", "test", "--model", MODEL),
-                ("replay", f"kafka:{name}"), ("check",),
+                ("replay", f"kafka:{name}"), ("check",), ("review", "--since", "3650d"),
             ):  # fmt: skip
                 done = driftd(*words, "--config", daemon.config)
                 assert done.returncode == 0, (words, done.stderr)
