@@ -65,7 +65,7 @@ def pushing(
     url: str, told: Told, published: Published | None = None, close_s: float = 20.0, **more: Any
 ) -> Iterator[OtlpPush]:
     shown = Exposition(ViewCollector(published or Published(VIEW, RUNTIME), lambda: NOW))
-    push = OtlpPush(url, shown.families, RESOURCE, told, **{"every_s": 0.05, "timeout_s": 1.0, **more})
+    push = OtlpPush(url, shown.families, RESOURCE, told, **{"every_s": 0.05, "timeout_s": 20.0, **more})
     push.start()
     try:
         yield push
@@ -229,22 +229,24 @@ def test_points_that_are_refused_are_told(collector: Collector):
 
 
 @pytest.mark.parametrize(
-    ("answer", "why"),
+    ("answer", "timeout_s", "why"),
     [
-        (answers.status(401, b"who are you"), "HTTP 401"),
-        (answers.status(302, location="http://evil.example.com/"), "HTTP 302: redirects are not followed"),
-        (answers.hang, "no answer within 0.2 s"),
-        (answers.drip(b"HTTP/1.1 200 OK\r\nx-y: "), "no answer within 0.2 s"),
-        (answers.reset, "Error"),
+        (answers.status(401, b"who are you"), 20.0, "HTTP 401"),
+        (answers.status(302, location="http://evil.example.com/"), 20.0, "HTTP 302: redirects are not followed"),
+        (answers.hang, 0.5, "no answer within 0.5 s"),
+        (answers.drip(b"HTTP/1.1 200 OK\r\nx-y: "), 0.5, "no answer within 0.5 s"),
+        (answers.reset, 20.0, "Error"),
     ],
     ids=["refused", "redirect", "hang", "drip", "reset"],
 )
-def test_whatever_a_collector_does_the_next_push_is_tried(collector: Collector, answer: answers.Answer, why: str):
+def test_whatever_a_collector_does_the_next_push_is_tried(
+    collector: Collector, answer: answers.Answer, timeout_s: float, why: str
+):
     collector.script = [answer]
-    with structlog.testing.capture_logs() as logs, pushing(collector.url, told := Told(), timeout_s=0.2):
+    with structlog.testing.capture_logs() as logs, pushing(collector.url, told := Told(), timeout_s=timeout_s):
         collector.wait_for_pushes(1)
         wait_until(lambda: told.pushes.sent)
-    assert told.pushes.failed == 1
+    assert told.pushes.failed >= 1, "a slow machine may miss half a second more than once"
     assert re.search(re.escape(why), logs[0]["error"])
 
 
