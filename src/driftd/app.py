@@ -177,7 +177,7 @@ class Daemon:
             "service.version": driftd.__version__,
         }
         exposition = Exposition(ViewCollector(published))
-        return Metrics(exposition.families, resource, lambda: published.pushes, tell)
+        return Metrics(exposition.families, resource, time.time(), lambda: published.pushes, tell)
 
     def _links(self) -> Links | None:
         """Where people cannot reach the pages there are none."""

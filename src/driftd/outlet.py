@@ -75,11 +75,13 @@ class Fittings:
 class Metrics:
     """What a push of metrics is made of. `families`: what /metrics shows now, of these names or of all.
 
-    `resource`: who we are. `pushes` and `tell`: the counts so far, and where they go.
+    `resource`: who we are. `started`: Unix time at which the counters of this process were 0. `pushes` and `tell`: the
+    counts of pushes so far, and where they go.
     """
 
     families: Callable[[Collection[str]], Iterable[Family]]
     resource: Mapping[str, str]
+    started: float
     pushes: Callable[[], Pushes | None]
     tell: Callable[[Pushes | None], None]
 
@@ -125,7 +127,7 @@ class Outlet:
         return OtlpPush(
             otlp.endpoint, lambda: metrics.families(otlp.metrics), metrics.resource, metrics.tell,
             headers=otlp.all_headers(), every_s=otlp.every / SECOND, timeout_s=otlp.timeout / SECOND,
-            before=metrics.pushes,
+            started=metrics.started, before=metrics.pushes,
         )  # fmt: skip
 
     def start(self) -> None:

@@ -290,8 +290,22 @@ def test_a_collector_that_hangs_at_the_end_keeps_nobody(collector: Collector):
         assert time.monotonic() - began < 30
 
 
-def test_the_counts_go_on_where_another_left_off(collector: Collector):
-    with pushing(collector.url, told := Told(), before=lambda: Pushes(sent=40, failed=2)):
-        collector.wait_for_pushes(1)
+def test_after_a_reload_it_goes_on_where_the_other_left_off(collector: Collector):
+    """A later start of the counters would look to a collector as if all of them had begun anew."""
+    with pushing(collector.url, told := Told(), started=NOW, before=lambda: Pushes(sent=40, failed=2)):
+        pushed = collector.wait_for_pushes(1)
     assert told.pushes.sent > 40
     assert told.pushes.failed == 2
+    (commits,) = [m for m in metrics(pushed[0]) if m.name == "driftd_commits_total"]
+    assert commits.sum.data_points[0].start_time_unix_nano == NOW_NS
+
+
+def test_points_that_are_refused_hold_up_no_others(collector: Collector):
+    said = ExportMetricsServiceResponse()
+    said.partial_success.rejected_data_points = 3
+    collector.script = [answers.status(200, said.SerializeToString())]
+    many = View(tuple(dataclasses.replace(MODEL, model=f"m{i}") for i in range(200)))
+    with structlog.testing.capture_logs() as logs, pushing(collector.url, told := Told(), Published(many, RUNTIME)):
+        wait_until(lambda: told.pushes.failed)
+    assert collector.pushed, "the next requests of the same push came, too"
+    assert logs[0]["error"] == "3 points were refused"

@@ -25,10 +25,10 @@ from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import (
 
 from driftd.core.fault import printable
 from driftd.core.view import Pushes
-from driftd.deliver.answer import outcome, shown
+from driftd.deliver.answer import outcome
 from driftd.deliver.exchange import Answer, Exchange, checked
 from driftd.deliver.points import Family, requests
-from driftd.deliver.receiver import Outcome, Retry, Sent
+from driftd.deliver.receiver import Outcome, Refused, Retry, Sent
 
 _log = structlog.get_logger(__name__)
 
@@ -49,11 +49,12 @@ class OtlpPush:
         headers: Mapping[str, str] | None = None,
         every_s: float = 60.0,
         timeout_s: float = 10.0,
+        started: float | None = None,
         before: Callable[[], Pushes | None] = lambda: None,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        """`before`: the counts so far, asked for at the start: another may have gone before. Raises ValueError for an
-        endpoint that is no URL.
+        """`started`: Unix time at which the counters of this process were 0; None: now. `before`: the pushes so far,
+        asked for at the start, for another may have gone before. Raises ValueError for an endpoint that is no URL.
         """
         self._url = checked(endpoint, "otlp.endpoint")
         self._families, self._resource, self._tell = families, dict(resource), tell
@@ -66,7 +67,7 @@ class OtlpPush:
         self._most_s = max(every_s, timeout_s)  # of one push, however many requests it takes
         self._exchange = Exchange(timeout_s)
         self._before, self._pushes = before, Pushes()
-        self._started_ns = round(clock() * 1e9)
+        self._started_ns = round((clock() if started is None else started) * 1e9)
         self._down = False
         self._stopped = threading.Event()
         self._thread = threading.Thread(target=self._run, name="otlp", daemon=True)
@@ -101,26 +102,31 @@ class OtlpPush:
         now_ns = round(now * 1e9)
         started_ns = min(self._started_ns, now_ns)  # a clock may be set back
         told: Outcome = Sent("nothing to push")
+        refused = 0
         try:
             for request in requests(self._families(), self._resource, now_ns=now_ns, started_ns=started_ns):
                 if time.monotonic() > give_up:
                     told = Retry(f"the push is not whole after {self._most_s:g} s")
                     break
-                told = self._post(request)
+                told, points = self._post(request)
+                refused += points
                 if not isinstance(told, Sent):
                     break
         except Exception as error:  # noqa: BLE001 - the next push is tried in any case
             told = Retry(type(error).__name__)
+        if refused and isinstance(told, Sent):
+            told = Refused(f"{refused} points were refused")
         self._note(told, now)
         return told.after_s if isinstance(told, Retry) else None
 
-    def _post(self, request: ExportMetricsServiceRequest) -> Outcome:
+    def _post(self, request: ExportMetricsServiceRequest) -> tuple[Outcome, int]:
+        """What became of it, and how many of its points the collector refused although it took the rest."""
         packed = gzip.compress(request.SerializeToString(), PACKED)
         answer = self._exchange.post(self._url, packed, self._headers)
         if isinstance(answer, Retry):
-            return answer
+            return answer, 0
         told = outcome(answer.status, answer.retry_after, answer.text, self._clock())
-        return _accepted(answer) if isinstance(told, Sent) else told
+        return told, _refused_points(answer) if isinstance(told, Sent) else 0
 
     def _note(self, told: Outcome, now: float) -> None:
         sent = isinstance(told, Sent)
@@ -136,13 +142,11 @@ class OtlpPush:
         self._down = not sent
 
 
-def _accepted(answer: Answer) -> Outcome:
+def _refused_points(answer: Answer) -> int:
     """A collector may take a request and refuse points of it; it says so in its answer, and wants nothing repeated."""
     said = ExportMetricsServiceResponse()
     try:
         said.ParseFromString(answer.body)
     except DecodeError:  # of a proxy, or none of OTLP: the status counts
-        return Sent(f"HTTP {answer.status}")
-    if refused := said.partial_success.rejected_data_points:
-        return Retry(f"{refused} points were refused", None, shown(said.partial_success.error_message))
-    return Sent(f"HTTP {answer.status}")
+        return 0
+    return int(said.partial_success.rejected_data_points)
