@@ -112,6 +112,7 @@ def test_remarks_are_of_what_is_missing_or_in_doubt_alone(sniff):
     assert "# no field is taken as time: the Kafka timestamp is taken\n" in sniff(bare)[1]
     assert "# no field" not in sniff(PLAIN)[1]
     assert "might also" not in sniff(PLAIN)[1]
+    assert "might also" not in sniff(CLOUD)[1]
     doubtful = [{**one, "payload": {"a": 1, "b": 2}} for one in PLAIN]
     assert "# features are taken from request.inputs; they might also be in payload\n" in sniff(doubtful)[1]
 

@@ -101,9 +101,11 @@ def _mapping(found: Finding, topic: str, model: str | None, notes: list[str]) ->
             hint = f"; {late[0]} looks like epoch seconds: send milliseconds" if late else ""
             notes.append(f"no field is taken as {missing}: {why}{hint}")
     for one, others in found.candidates.items():
-        if len(others) > 1 and one in best:
-            rest = ", ".join(other.what for other in others if other.what != best[one].what)
-            notes.append(f"{one} is taken from {best[one].what}; it might also be {rest}")
+        taken = best[one].what if one in best else ""
+        # The header of a CloudEvent's attribute is the attribute.
+        rest = [other.what for other in others if other.what not in (taken, f"ce_{taken}", f"ce-{taken}")]
+        if taken and rest:
+            notes.append(f"{one} is taken from {taken}; it might also be {', '.join(rest)}")
     return mapping, models
 
 
