@@ -181,6 +181,7 @@ def test_a_change_in_the_middle_of_a_pane_is_the_same_change():
     told = life.go(1, half(gone("age"))) + life.go(15, gone("age"))
     assert said(told) == [("schema", "firing", [("age", "removed")])]
     assert data(told[0])["onset"] == rfc3339(began)
+    assert said(life.go(1, half(gone("age"))) + life.go(20)) == [("schema", "resolved", [("age", "removed")])]
 
 
 def test_what_is_partly_gone_is_told_by_the_rule_on_gaps_one_pane_later():

@@ -123,11 +123,14 @@ class Schema:
 
     def _follow(self, version: str, end: int, pane: Pane, reference: Reference, shown: Iterable[Key]) -> None:
         """Which columns more events lack than used to, and since when; which are gone."""
-        before = self.rising.get(version, {})
-        self.rising[version] = {name: before.get(name, end) for name in lacking(pane, reference)}
+        before, lacked = self.rising.get(version, {}), lacking(pane, reference)
+        self.rising[version] = {name: before.get(name, end) for name in lacked}
         oldest = end - self.model.window.max_length
         gone = {column: until for column, until in self.gone_until.get(version, {}).items() if until > oldest}
         gone |= {column: end for change, column in shown if change == "removed"}
+        # It may come back in the middle of a pane, as it may go.
+        of_this = {p.column for p in self.problems.values() if p.change == "removed" and version in p.versions}
+        gone |= {column: end for column in lacked if column in of_this}
         self.gone_until[version] = gone
 
     def hidden(self, version: str, end: int) -> dict[str, int]:
