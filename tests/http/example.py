@@ -88,6 +88,7 @@ SERIES = SeriesView(
     statistics=(FIRING, UNKNOWN),
     detectors=(DETECTOR,),
     shares=(ShareView("age", "01 (-inf, 23]", 0.1, 0.25), ShareView("age", "02 (23, inf)", 0.9, 0.75)),
+    champion=True,
 )
 UNJUDGED = SeriesView(
     model="churn",

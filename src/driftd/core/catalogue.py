@@ -113,7 +113,7 @@ _REFERENCES = _group(
     ("reference_state", "gauge", (*SERIES, "state"), "input", "SeriesView.reference",
      "1 for the state that the reference is in, 0 for the others."),
     ("champion", "gauge", SERIES, "input", "SeriesView.champion",
-     "1 for the version that rules against the champion compare newer ones with, else 0."),
+     "1 for the version that rules against the champion compare newer ones with, else 0; absent where no rule does."),
     ("reference_events", "gauge", SERIES, "input", "SeriesView.reference_events", "Events in the reference."),
     ("learning_bytes", "gauge", MODEL, "stored", "ModelView.learning_bytes",
      "Memory held by columns of events until the model has a grid."),

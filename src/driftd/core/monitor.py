@@ -57,7 +57,7 @@ class Monitor:
         self.dirty: set[tuple[object, ...]] = set()
         self.stored_blocks: dict[tuple[str, Kind], set[tuple[int, int]]] = {}
         self.baselines = Baselines(model, limits, given, self.dirty)
-        self._compares = bool(model.rules_against("champion"))
+        self.compares = bool(model.rules_against("champion"))
 
     # -- the map's side ----------------------------------------------------------------------------------------------
 
@@ -71,11 +71,6 @@ class Monitor:
             self.baselines.slices,
             self.baselines.learning(),
         )
-
-    @property
-    def champions(self) -> Mapping[Kind, str]:
-        """Whom newer versions are compared with, where a rule does."""
-        return self.versions.champions if self._compares else {}
 
     # -- add ---------------------------------------------------------------------------------------------------------
 
@@ -216,10 +211,10 @@ class Monitor:
         for version in sorted(totals, key=lambda version: (version != champion, version)):
             series = self.series[version, kind]
             series.judge_by(self.baselines.of(version, kind))
-            law = series.reference or (self.baselines.of_model(kind) if self._compares else None)
+            law = series.reference or (self.baselines.of_model(kind) if self.compares else None)
             if law is not None:
                 challenged = self.series.get((champion, kind)) if champion is not None else None
-                compared = self._compares and self.versions.challenges(version, champion, kind)
+                compared = self.compares and self.versions.challenges(version, champion, kind)
                 hidden = self.schemas[kind].hidden(version, end)
                 for finding in series.close(end, totals[version], law, challenged if compared else None, hidden):
                     self.telling.tell(version, kind, finding, out)
@@ -258,7 +253,7 @@ class Monitor:
 
     def _champion(self, kind: Kind, end: int, totals: Mapping[str, Pane], out: Outcome) -> str | None:
         """Whom others are compared with from now on; what was said of it beside another is over."""
-        if not self._compares:
+        if not self.compares:
             return None
         start, events = end - self.model.window.length, {version: pane.events for version, pane in totals.items()}
         for (version, its), series in self.series.items():

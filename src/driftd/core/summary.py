@@ -123,7 +123,7 @@ def _series(monitor: Monitor, version: str, kind: Kind, *, silent: bool) -> Seri
         statistics=tuple(_unknown(view) if silent else view for view in _statistics(monitor, series)) if series else (),
         detectors=series.watch.views() if series else (),
         shares=series.evaluator.shares if series and not silent else (),
-        champion=monitor.champions.get(kind) == version,
+        champion=monitor.versions.champions.get(kind) == version if monitor.compares else None,
     )
 
 

@@ -88,8 +88,8 @@ class SeriesView:
     detectors: tuple[DetectorView, ...] = ()
     shares: tuple[ShareView, ...] = ()
     """Of the few signals that are worst, while they are pending or firing (`core.shares`)."""
-    champion: bool = False
-    """Whether rules against the champion compare newer versions with this one."""
+    champion: bool | None = None
+    """Whether rules against the champion compare newer versions with this one; None: there is no such rule."""
 
 
 @dataclass(frozen=True, slots=True)

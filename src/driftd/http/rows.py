@@ -297,7 +297,7 @@ SOURCES: Final[dict[str, Source]] = {
     "driftd_model_info": _model_info,
     "driftd_models": _one(lambda s: len(s.view.models)),
     "driftd_reference_state": _one_hot(_series, REFERENCE_STATES, lambda s: s.reference),
-    "driftd_champion": _each(_series, lambda s: int(s.champion)),
+    "driftd_champion": _each(_series, lambda s: None if s.champion is None else int(s.champion)),
     "driftd_reference_events": _each(_series, lambda s: s.reference_events),
     "driftd_learning_bytes": _each(_models, lambda m: m.learning_bytes),
     "driftd_learning_sampled": _each(_models, lambda m: int(m.sampled)),
