@@ -309,6 +309,12 @@ def test_few_events_a_pane_are_added_up():
     assert [one for one in said(told) if one[0] == "schema"] == [("schema", "firing", [("age", "removed")])]
 
 
+def test_what_the_first_events_had_is_learned_from_enough_of_them():
+    life = Life()
+    life.go(2, with_new("request_id"), events=4)
+    assert said(life.go(10, with_new("request_id"))) == []
+
+
 def test_what_the_reference_lacked_too_is_no_change():
     def sparse(columns: dict[str, Column]) -> dict[str, Column]:
         age = np.asarray(columns["age"], np.float64).copy()

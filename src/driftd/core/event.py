@@ -50,6 +50,8 @@ class Mark:
 Mark.ABSENT = Mark("absent")
 Mark.BAD = Mark("bad")
 
+BUILT_IN: Final = frozenset({"prediction", "class", "label", "error"})
+"""Signals that are no features."""
 STRANGERS: Final = 64
 """Names of signals that no grid has, which are remembered of one (model, version, kind) in a pane."""
 Column = NDArray[np.float64] | Sequence[object]

@@ -18,7 +18,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from driftd.core.event import ABSENT, BAD, STRANGERS, Columns, Mark
+from driftd.core.event import ABSENT, BAD, BUILT_IN, STRANGERS, Columns, Mark
 from driftd.core.grid import Grid, Numeric
 
 FIXED: Final = 1 << 20
@@ -181,7 +181,7 @@ class Counted:
 def _strangers_of(grid: Grid, events: Columns) -> dict[str, tuple[NDArray[np.int64], NDArray[np.int64]]]:
     """The rows with each of the first STRANGERS signals, in order, that the grid has not."""
     found = {name: (np.asarray(n, np.int64), np.asarray(o, np.int64)) for name, (n, o) in events.strangers.items()}
-    for name in sorted(events.columns.keys() - grid.index.keys()):
+    for name in sorted(events.columns.keys() - grid.index.keys() - BUILT_IN):
         column = events.columns[name]
         if isinstance(column, np.ndarray):
             numbers, others = np.isfinite(column), np.isnan(column) | (column == BAD)

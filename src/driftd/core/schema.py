@@ -233,7 +233,8 @@ class Schema:
         assert self.model.schema is not None
         after = self.model.schema.settle_after
         old = [k for k, p in self.problems.items() if p.change == "added" and p.told and end >= p.since + after]
-        self.known = (self.known or set()) | {column for _, column in old}
+        if old and self.known is not None:
+            self.known |= {column for _, column in old}
         return self._over(end, "settled", old)
 
     def knows(self, version: str) -> bool:

@@ -17,7 +17,7 @@ import numpy as np
 from msgspec import Raw
 from numpy.typing import NDArray
 
-from driftd.core.event import ABSENT, BAD, NULL, Column, Mark
+from driftd.core.event import ABSENT, BAD, BUILT_IN, NULL, Column, Mark
 from driftd.kafka.envelope import NOT_SO, Envelope, nameable, sound
 from driftd.kafka.strict import finite, is_text
 
@@ -28,7 +28,6 @@ MAX_FEATURES: Final = 2_000
 """Distinct features of one model in one block while its types are not known; more are dropped and counted."""
 MAX_NAME: Final = 256
 
-_BUILT_IN: Final = frozenset({"prediction", "class", "label", "error"})
 _RESERVED: Final = ("performance.", "feature.")
 _EXTRA_FEATURES: Final = 256
 """Features without a type that the fast reader learns for a model; with more distinct ones, rows are read exactly."""
@@ -40,12 +39,12 @@ _TOO_BIG: Final = 2**1024 - 2**970
 
 def signal_of(feature: str) -> str:
     """The signal's name: the feature's own, unless that is a built-in's."""
-    return f"feature.{feature}" if feature in _BUILT_IN or feature.startswith(_RESERVED) else feature
+    return f"feature.{feature}" if feature in BUILT_IN or feature.startswith(_RESERVED) else feature
 
 
 def feature_of(signal: str) -> str | None:
     """The feature behind a signal; None for a built-in one."""
-    if signal in _BUILT_IN or signal.startswith("performance."):
+    if signal in BUILT_IN or signal.startswith("performance."):
         return None
     return signal.removeprefix("feature.")
 
