@@ -91,7 +91,10 @@ def live(directory: Path) -> Life:
             receiver,
             monitoring={
                 "window": {"length": f"{LENGTH}s", "every": f"{EVERY}s", "max_skew": "1d"},
-                "rules": {"jump": {"on": ["prediction", "age"]}},
+                "rules": {
+                    "jump": {"on": ["prediction", "age"]},
+                    "version-skew": {"statistic": "psi", "warning": 0.1, "against": "champion"},
+                },
             },
             models={"churn": {"reference": {"file": str(reference(directory))}, "labels": {"team": "risk"}}},
         )

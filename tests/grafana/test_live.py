@@ -24,6 +24,8 @@ SERIES = {
     "Reservations",
     "Shift of shares",
     "Reference against current",
+    "Worst signal of each version",
+    "Champion",
     "ADWIN: mean of now",
     "ADWIN: width",
     "Changes found",
@@ -31,8 +33,6 @@ SERIES = {
     "Age of the newest verdict",
     "Windows judged",
     "Alerts that fire",
-    "Champion",
-    "Worst signal of each version",
 }
 """The panels that show something of a model only once events of it have come."""
 EMPTY: dict[str, dict[str, set[str]]] = {
@@ -59,15 +59,14 @@ EMPTY: dict[str, dict[str, set[str]]] = {
     "healthy": {
         # Nothing is wrong.
         "fleet": {"In trouble", "Notifications", "Acts"},
-        "model": {"Reference against current", "Shift of shares", "Alerts that fire", "Champion"},
+        "model": {"Reference against current", "Shift of shares", "Alerts that fire"},
         "driftd": {"Refused records", "Bounds that were met"},
     },
-    # No rule compares versions.
-    "drifted": {"fleet": set(), "model": {"Champion"}, "driftd": set()},
+    "drifted": {"fleet": set(), "model": set(), "driftd": set()},
     "blind": {
         # What was last known of a silent model is known no more, but for its alerts.
         "fleet": {"Worst signals", "Worst models"},
-        "model": {"Effect as a share of its warning threshold", "Evidence", "Reference against current", "Champion"},
+        "model": {"Effect as a share of its warning threshold", "Evidence", "Reference against current"},
         "driftd": set(),
     },
     "dead": {"fleet": set(), "model": set(), "driftd": set()},
