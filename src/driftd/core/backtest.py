@@ -24,7 +24,6 @@ from driftd.core.spec import DetectorRule, Model, WindowRule
 from driftd.core.told import Evaluation, Opponents, Tests
 from driftd.core.window import Span
 
-WEEK: Final = 604_800_000
 FEW: Final = (1.0, 1.5, 2.0)
 MANY: Final = (1.0, 1.1, 1.2, 1.3, 1.4, 1.5, 1.75, 2.0, 2.5, 3.0, 4.0, 5.0, 7.0, 10.0)
 """Multiples of the threshold of now: to show what one would cost, and where one is looked for."""
