@@ -16,6 +16,7 @@ from driftd.core.action import rfc3339
 from driftd.core.event import KINDS
 from driftd.core.fault import UserError, printable
 from driftd.core.outcome import ClosedPane
+from driftd.deliver import words
 from driftd.http.documents import noted
 from driftd.kafka.mapping import kinds_of
 from driftd.settings.load import load
@@ -145,6 +146,8 @@ def _signal(signal: Mapping[str, Any], behind: Mapping[str, Any]) -> list[str]:
         ),
         f"  n {signal.get('n', '?')} against {signal.get('reference_n', '?')}; alert {signal['alert_id']}",
     ]
+    if changed := words.change(signal):
+        lines.append(f"  {changed}: {words.moved(signal.get('moved'))}")
     if "before" in signal:
         lines.append(
             f"  from {_number(signal['before'])} to {_number(signal['after'])}, {signal['direction']};"

@@ -21,6 +21,7 @@ from driftd.core.event import KINDS, Discovered, Kind, PartitionId
 from driftd.core.fault import UserError, printable
 from driftd.core.outcome import Outcome
 from driftd.core.profile import profile
+from driftd.deliver import words
 from driftd.files.events import EventOptions, open_events
 from driftd.kafka.block import Cutter, RecordRun
 from driftd.kafka.decode import Decoder
@@ -170,5 +171,6 @@ def _print(action: Action, output: Literal["text", "json"]) -> None:
     for signal in signals:
         effect, threshold = signal.get("effect"), signal.get("threshold")
         shown = f" {effect:.3g} (threshold {threshold:.3g})" if effect is not None and threshold is not None else ""
-        parts.append(f"{signal['signal']}{shown}")
+        changed = words.change(signal)
+        parts.append(f"{signal['signal']}{f' {changed}' if changed else shown}")
     sys.stdout.write(printable(f"{head}  {', '.join(parts)}") + "\n")
