@@ -296,9 +296,9 @@ class Monitor:
 
     def _retire_versions(self, kind: Kind, end: int, out: Outcome) -> None:
         """Memory is bounded in versions, and those that are silent for good are forgotten."""
-        for version in self.versions.over(kind, end):
+        for version, one_too_many in self.versions.over(kind, end):
             self.versions.retire(version, kind)
-            self.retired += 1
+            self.retired += one_too_many
             series = self.series.pop((version, kind), None)
             if series is not None:
                 for finding in series.retire(end, "retired"):

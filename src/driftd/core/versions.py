@@ -37,14 +37,18 @@ class Versions:
             self.newest[kind][version] = end
             self.first[kind].setdefault(version, 0 if began else end)
 
-    def over(self, kind: Kind, end: int) -> list[str]:
-        """The versions that are retired now, in order: those silent for too long in event time, and of those that are
-        too many the ones that have been silent longest.
+    def over(self, kind: Kind, end: int) -> list[tuple[str, bool]]:
+        """The versions that are forgotten now, in order: those silent for too long in event time, and of those that are
+        too many the ones that have been silent longest. With each, whether it is one too many.
         """
         ranked = sorted(self.newest[kind].items(), key=lambda one: (one[1], one[0]))
         excess = len(ranked) - self.most
         silent_since = end - self.settings.expire_after
-        return [version for i, (version, at) in enumerate(ranked) if i < excess or at <= silent_since]
+        return [
+            (v, i < excess and at > silent_since)
+            for i, (v, at) in enumerate(ranked)
+            if i < excess or at <= silent_since
+        ]
 
     def retire(self, version: str, kind: Kind) -> None:
         del self.newest[kind][version]
