@@ -31,6 +31,7 @@ from driftd.line.options import (
     names,
 )
 from driftd.line.reference import reference_app
+from driftd.line.rules import rules_app
 
 app = typer.Typer(
     name="driftd",
@@ -49,6 +50,7 @@ app.add_typer(demo_app, name="demo")
 app.add_typer(outbox_app, name="outbox")
 app.add_typer(receivers_app, name="receivers")
 app.add_typer(routes_app, name="routes")
+app.add_typer(rules_app, name="rules")
 app.add_typer(night_app)
 app.add_typer(after_app)
 
@@ -194,15 +196,19 @@ def explain(
     raise typer.Exit(command.main(config, id_, output))
 
 
-@app.command(epilog=examples("driftd models", "driftd models --output json"))
+@app.command(epilog=examples("driftd models", "driftd models churn", "driftd models --output json"))
 def models(
+    *,
+    name: Annotated[
+        str | None, typer.Argument(metavar="[MODEL]", help="Say more of this one, and what its rules find.")
+    ] = None,
     config: Config = DEFAULT_CONFIG,
     output: Annotated[Output, typer.Option(help="How to print them.")] = "text",
 ) -> None:
     """List the models that were seen: by which settings they are watched, their state, and those that are ignored."""
     from driftd.commands import models as command  # noqa: PLC0415
 
-    raise typer.Exit(command.main(config, output))
+    raise typer.Exit(command.main(config, output, name))
 
 
 def _usage(error: TyperException) -> str:

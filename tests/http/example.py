@@ -16,6 +16,7 @@ from driftd.core.view import (
     Runtime,
     SeriesView,
     ShareView,
+    SmallestShift,
     StatisticView,
     View,
 )
@@ -89,6 +90,10 @@ SERIES = SeriesView(
     detectors=(DETECTOR,),
     shares=(ShareView("age", "01 (-inf, 23]", 0.1, 0.25), ShareView("age", "02 (23, inf)", 0.9, 0.75)),
     champion=True,
+    power=lambda: (
+        SmallestShift("age", "drift", "psi", 2_400, "deviations", 0.31, 0.1, 0.25),
+        SmallestShift("plan", "drift", "psi", 2_400, "category_share", None, None, None),
+    ),
 )
 UNJUDGED = SeriesView(
     model="churn",

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -66,6 +66,8 @@ class Reference:
         self.parts = parts
         self.replays = dict(replays or {})
         self._groupings: dict[int, tuple[Grouping, Floats]] = {}
+        self.powers: dict[object, Any] = {}
+        """What `core.power` has told of it."""
 
     @classmethod
     def build(cls, grid: Grid, events: int, moments: Ints, parts: Ints, new_expected: Ints | None = None) -> Reference:

@@ -8,6 +8,7 @@ from driftd.core.clock import NEVER, Clock
 from driftd.core.event import Kind
 from driftd.core.expect import after, due
 from driftd.core.monitor import Monitor
+from driftd.core.power import Power
 from driftd.core.series import Series
 from driftd.core.spec import Model
 from driftd.core.view import ArrivalView, ModelView, ReferenceState, SeriesView, SignalState, StatisticView
@@ -124,11 +125,18 @@ def _series(monitor: Monitor, version: str, kind: Kind, *, silent: bool) -> Seri
         detectors=series.watch.views() if series else (),
         shares=series.evaluator.shares if series and not silent else (),
         champion=monitor.versions.champions.get(kind) == version if monitor.compares else None,
+        power=_power(monitor, series),
     )
 
 
 def _statistics(monitor: Monitor, series: Series) -> tuple[StatisticView, ...]:
     return series.statistics + monitor.schemas[series.kind].views(series.version)
+
+
+def _power(monitor: Monitor, series: Series | None) -> Power | None:
+    if series is None or series.reference is None or series.span is None or not series.span.enough:
+        return None
+    return Power(monitor.model, series.reference, series.judged)
 
 
 def _unknown(view: StatisticView) -> StatisticView:

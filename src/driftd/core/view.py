@@ -5,7 +5,7 @@ A state that is not known is a state: it is never shown as healthy.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -15,6 +15,7 @@ from driftd.core.spec import Severity
 
 SignalState = Literal["unknown", "insufficient_data", "ok", "pending", "firing"]
 ReferenceState = Literal["none", "learning", "ready", "held"]
+ShiftUnit = Literal["deviations", "category_share", "rate"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +66,24 @@ class ShareView:
 
 
 @dataclass(frozen=True, slots=True)
+class SmallestShift:
+    """What a rule finds in nine of ten windows of n values (`core.power`). None: no shift, no effect is enough.
+
+    `shift` in standard deviations of the reference, in share of the most frequent category, or as a rise of the rate.
+    `effect`: the smallest of which a streak is made; `at_once`: the smallest that fires on one look.
+    """
+
+    signal: str
+    rule: str
+    statistic: str
+    n: int
+    unit: ShiftUnit
+    shift: float | None
+    effect: float | None
+    at_once: float | None
+
+
+@dataclass(frozen=True, slots=True)
 class SeriesView:
     """One (model, version, kind). Times are event time in ms; counts are totals since its first event."""
 
@@ -90,6 +109,8 @@ class SeriesView:
     """Of the few signals that are worst, while they are pending or firing (`core.shares`)."""
     champion: bool | None = None
     """Whether rules against the champion compare newer versions with this one; None: there is no such rule."""
+    power: Callable[[], tuple[SmallestShift, ...]] | None = field(default=None, compare=False, repr=False)
+    """What the rules find in windows like the newest; computed when it is asked. None: no window was judged."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,6 +21,7 @@ from driftd.core.view import (
     Runtime,
     SeriesView,
     ShareView,
+    SmallestShift,
     StatisticView,
 )
 from driftd.http.status import firing, model_state, series_state
@@ -126,6 +127,19 @@ def _share(one: ShareView) -> Document:
     return {"signal": one.signal, "group": one.group, "reference": one.reference, "current": one.current}
 
 
+def smallest_shift(one: SmallestShift) -> Document:
+    return {
+        "signal": one.signal,
+        "rule": one.rule,
+        "statistic": one.statistic,
+        "n": one.n,
+        "unit": one.unit,
+        "shift": one.shift,
+        "effect": one.effect,
+        "at_once": one.at_once,
+    }
+
+
 def act(one: Act) -> Document:
     """What a person did."""
     return {
@@ -195,6 +209,7 @@ def model_detail(model: ModelView, standing: Standing, now: int) -> Document:
             "statistics": [_statistic(item) for item in one.statistics],
             "detectors": [_detector(item) for item in one.detectors],
             "shares": [_share(item) for item in one.shares],
+            "smallest_shifts": [smallest_shift(item) for item in one.power()] if one.power is not None else [],
         }
         for one in model.series
     ]

@@ -25,6 +25,7 @@ from driftd.http.documents import time_of
 from driftd.http.exposition import inert
 from driftd.http.health import unready
 from driftd.http.published import Published
+from driftd.http.shifts import of_models
 from driftd.http.status import MODELS_WORST_FIRST, firing, model_state
 
 ROWS_MAX: Final = 500
@@ -58,7 +59,7 @@ def policy(*, form_action: str = "'none'") -> str:
     )
 
 
-def _row(model: ModelView, standing: Standing, now: int) -> dict[str, Any]:
+def _row(model: ModelView, standing: Standing, now: int, finds: str | None) -> dict[str, Any]:
     alerts = firing(model)
     notes = [standing.note(model.model, [Named(one.rule, one.signal, one.alert_id or "")], now) for _, one in alerts]
     acts = {
@@ -78,6 +79,7 @@ def _row(model: ModelView, standing: Standing, now: int) -> dict[str, Any]:
         "more_signals": max(0, len(names) - SIGNALS_MAX),
         "references": ", ".join(sorted({series.reference for series in model.series})),
         "events": model.events,
+        "finds": finds,
         "judged_until": time_of(max(ends)) if ends else None,
         "retrain": model.retrain,
     }
@@ -119,8 +121,9 @@ class Pages:
     def landing(self, _: Request) -> Response:
         view, runtime = self._published.view, self._published.runtime
         now = round(self._clock() * 1000)
+        finds = of_models(view.models)
         rows = sorted(
-            (_row(model, runtime.standing, now) for model in view.models),
+            (_row(model, runtime.standing, now, finds.get(model.model)) for model in view.models),
             key=lambda row: (MODELS_WORST_FIRST.index(row["state"]), not row["critical"], row["model"]),
         )
         counts = {state: sum(row["state"] == state for row in rows) for state in MODELS_WORST_FIRST}

@@ -155,6 +155,18 @@ _DETAILED: Final = _object(
     statistics=_array(_STATISTIC),
     detectors=_array(_DETECTOR),
     shares=_array(_object(signal=_STRING, group=_STRING, reference=_NUMBER, current=_NUMBER)),
+    smallest_shifts=_array(
+        _object(
+            signal=_STRING,
+            rule=_STRING,
+            statistic=_STRING,
+            n=_INTEGER,
+            unit={"type": "string", "enum": ["deviations", "category_share", "rate"]},
+            shift=_NULL_NUMBER,
+            effect=_NULL_NUMBER,
+            at_once=_NULL_NUMBER,
+        )
+    ),
 )
 _COUNTED: Final = _object(rule=_STRING, type=_STRING, severity=_STRING, count=_INTEGER)
 _PARTITION: Final = _object(

@@ -1,0 +1,334 @@
+"""The smallest shift that a rule finds: what it holds in nine of ten windows of so many values.
+
+A window *finds* a shift where its effect passes the threshold and its p-value the level of one test (the level of a look
+over all tests: Holm's first step). Everything is taken of the reference, so that it can be told before anything drifts:
+
+- A number: its mean moves by d standard deviations of the reference, up or down, whichever is harder to find. What moves
+  is the reference's own distribution on its bins, a monotone cubic between their edges (Fritsch & Carlson 1980).
+- A category, or a number of which one bin holds more than half: the share of the most frequent one rises, where it has more
+  than half falls, at the others' cost in their proportions.
+- A rate rises.
+
+PSI of a window is a smooth function f of shares that a multinomial draws: by the delta method to the second order its mean
+is f + 1/2 sum f''_k C_kk and its variance g'Cg + 1/2 tr (diag(f'') C)^2, C the covariance of the shares; its tenth percentile
+is that of a gamma law of both. Where values depend on those before them C is larger: on average by M / (B - 1), the replay's
+mean, and in the direction of g, of which the worst is taken, by 1 + M - (B - 1). Of a rate it is exact:
+the tenth percentile of a binomial (Clopper & Pearson 1934), of hits / inflation as in `law.rate_rise`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import special
+from scipy.interpolate import PchipInterpolator
+
+from driftd.core.budget import look_level
+from driftd.core.distance import ADDED, Floats, Grouping, power_of_two
+from driftd.core.grid import Numeric
+from driftd.core.judge import STATISTICS
+from driftd.core.law import independent, rate_rise, replayed
+from driftd.core.pane import Ints
+from driftd.core.reference import FLOOR, RATES, Reference, Replay, rate_hits
+from driftd.core.spec import YEAR, Model, WindowRule
+from driftd.core.told import tellable
+from driftd.core.view import ShiftUnit, SmallestShift
+
+POWER: Final = 0.9
+MOST_DEVIATIONS: Final = 16.0
+"""A shift of more is not looked for."""
+_STEPS: Final = 20
+"""Halvings of a bracket: to a millionth of it."""
+_STEP_OF_N: Final = 4
+"""Answers are kept for n rounded down to a power of 2^(1/4): a shift is told at most a tenth too large."""
+_MOST_KEPT: Final = 64
+
+Bools = NDArray[np.bool_]
+
+
+class Power:
+    """What the rules of a model against `reference` find in windows like the one of these counts int64[codes].
+
+    Called, it computes, in some milliseconds a signal at most, and keeps the answer with the reference. Pure: any thread may.
+    """
+
+    def __init__(self, model: Model, reference: Reference, counts: Ints) -> None:
+        self.model, self.reference, self.counts = model, reference, counts
+
+    def __call__(self) -> tuple[SmallestShift, ...]:
+        n = _rounded_down(values_of(self.reference, self.counts))
+        rules = self.model.rules_against("reference")
+        key = (rules, self.model.window, len(self.model.window_rules), n.tobytes())
+        kept = self.reference.powers
+        if key not in kept:
+            if len(kept) >= _MOST_KEPT:
+                kept.clear()
+            kept[key] = tuple(one for rule in rules for one in smallest_shifts(self.model, rule, self.reference, n))
+        told: tuple[SmallestShift, ...] = kept[key]
+        return told
+
+
+def values_of(reference: Reference, counts: Ints) -> Floats:
+    """How many values each statistic has in a window, [statistics, signals]."""
+    tries = rate_hits(reference.grid, counts)[1]
+    return np.vstack((tries[2], tries))
+
+
+def values_in(reference: Reference, events: int) -> Floats:
+    """The same of a window of so many events like those of the reference."""
+    return np.floor(values_of(reference, reference.counts) * events / max(reference.events, 1))
+
+
+def _rounded_down(n: Floats) -> Floats:
+    step = np.floor(np.log2(np.maximum(n, 1)) * _STEP_OF_N + 1e-9) / _STEP_OF_N
+    return np.where(n >= 1, np.floor(2.0**step + 1e-9), 0.0)
+
+
+@dataclass(frozen=True, slots=True)
+class Levels:
+    """`look`: of one whole evaluation; `own`: of one of its `tests`; `windows`: evaluations a year that it pays for."""
+
+    look: float
+    own: float
+    tests: int
+    windows: float
+
+
+def levels(model: Model, rule: WindowRule, reference: Reference) -> Levels:
+    """As `Evaluator` has them."""
+    step = model.window.every if rule.persist == 1 else model.window.length
+    look = look_level(rule.false_alarms_per_year, step, len(model.window_rules))
+    tests = max(sum(tellable(reference, i, s) for i, s in _pairs(rule, reference)), 1)
+    return Levels(look, look / tests, tests, YEAR / step)
+
+
+def _pairs(rule: WindowRule, reference: Reference) -> list[tuple[int, int]]:
+    named = [i for i, name in enumerate(reference.grid.names) if rule.on is None or name in rule.on]
+    return [(i, STATISTICS.index(statistic)) for i in named for statistic in rule.statistics]
+
+
+def smallest_shifts(model: Model, rule: WindowRule, reference: Reference, n: Floats) -> list[SmallestShift]:
+    """Of every statistic and signal of a rule, in windows with n[statistics, signals] values."""
+    own = levels(model, rule, reference).own
+    replay, _ = reference.replay(n[0])
+    shown = {s: _psi(rule, own, reference, n[0], replay) if s == 0 else _rate(rule, own, reference, n[s], replay, s - 1)
+             for s in {s for _, s in _pairs(rule, reference)}}  # fmt: skip
+    out = []
+    for i, s in _pairs(rule, reference):
+        if tellable(reference, i, s) and n[s, i] >= 1:
+            units, shift, effect, at_once = shown[s]
+            out.append(
+                SmallestShift(
+                    reference.grid.names[i], rule.name, STATISTICS[s], int(n[s, i]), units[i],
+                    _known(shift[i]), _known(effect[i]), _known(at_once[i]),
+                )
+            )  # fmt: skip
+    return out
+
+
+def _known(value: float) -> float | None:
+    return float(value) if np.isfinite(value) else None
+
+
+Shown = tuple[list[ShiftUnit], Floats, Floats, Floats]
+"""Units; the smallest shift; the smallest effect that a streak is made of, and that fires at once."""
+
+
+# -- PSI -------------------------------------------------------------------------------------------------------------
+
+
+def _psi(rule: WindowRule, own: float, reference: Reference, n: Floats, replay: Replay | None) -> Shown:
+    m = reference.present()
+    scale = 1 / np.maximum(n, 1) + 1 / np.maximum(m, 1)
+    floor = np.zeros(len(n)) if replay is None else np.maximum(0.0, FLOOR * replay.worst * scale)
+    shift, effect, at_once = (np.full(len(n), np.inf) for _ in range(3))
+    units: list[ShiftUnit] = ["category_share"] * len(n)
+    sizes = power_of_two(n)
+    for size in np.unique(sizes):
+        groups, expected = reference.groups(int(size))
+        df = (groups.sizes - 1).astype(np.float64)
+        rows = (sizes == size) & (df > 0) & (n >= 1) & (m > 0)
+        if not rows.any():
+            continue
+
+        def p_of(x: Floats, df: Floats = df) -> Floats:
+            return (
+                independent(x, df) if replay is None else replayed(x, df, replay.windows, replay.mean, replay.variance)
+            )
+
+        warning = np.maximum(rule.warning, floor)
+        found = _least(p_of, df + warning / scale, own)
+        effect[rows] = ((found - df) * scale)[rows]
+        if rule.critical is not None:
+            critical = np.maximum(rule.critical, floor)
+            at_once[rows] = ((_least(p_of, df + critical / scale, own * own) - df) * scale)[rows]
+        excess = np.zeros(len(n)) if replay is None else np.maximum(0.0, replay.mean - df)
+        looked = _Shifts(reference, groups, expected, n, excess, found * scale)
+        shift[rows] = looked.smallest(rows)[rows]
+        for i in np.flatnonzero(rows & ~looked.by_share):
+            units[i] = "deviations"
+    return units, shift, effect, at_once
+
+
+def _least(p_of: Callable[[Floats], Floats], at_least: Floats, level: float) -> Floats:
+    """The least x, from `at_least` on, of which the p-value passes the level; infinite where none does."""
+    low, high = at_least.copy(), at_least.copy()
+    for _ in range(40):
+        failing = p_of(high) > level
+        if not failing.any():
+            break
+        low = np.where(failing, high, low)
+        high = np.where(failing, 2 * high + 1, high)
+    else:
+        high = np.where(p_of(high) > level, np.inf, high)
+    if (high == at_least).all():
+        return high
+    for _ in range(_STEPS):
+        middle = np.where(np.isfinite(high), (low + high) / 2, low)
+        failing = p_of(middle) > level
+        low, high = np.where(failing, middle, low), np.where(failing, high, np.minimum(middle, high))
+    return high
+
+
+class _Shifts:
+    """The reference's distribution, moved, and whether a window of n values of it is found beyond `least` PSI."""
+
+    def __init__(
+        self, reference: Reference, groups: Grouping, expected: Floats, n: Floats, excess: Floats, least: Floats
+    ) -> None:
+        self.reference, self.groups, self.n, self.least = reference, groups, n, least
+        self.b = groups.sizes.astype(np.float64)
+        total = np.repeat(groups.totals(expected) + ADDED * self.b, groups.sizes)
+        self.q = (expected + ADDED) / total
+        self.spread = n / (n + ADDED * self.b) ** 2 * (1 + excess / np.maximum(self.b - 1, 1))
+        # As in the law: what wanders more than independent values do is one direction. A shift may lie along it.
+        self.along = n / (n + ADDED * self.b) ** 2 * (1 + excess)
+        grid = reference.grid
+        self.deviations = reference.deviations()
+        cells = [reference.counts[int(f) : int(f) + axis.cells] for f, axis in zip(grid.first, grid.axes, strict=False)]
+        self.cells = [own / max(float(own.sum()), 1.0) for own in cells]
+        """The share of each."""
+        self.moves = [
+            _cumulative(axis, own) if isinstance(axis, Numeric) and own.max() <= 0.5 < own.sum() else None
+            for axis, own in zip(grid.axes, self.cells, strict=True)
+        ]
+        self.by_share = groups.lone | np.array([moves is None for moves in self.moves])
+
+    def smallest(self, rows: Bools) -> Floats:
+        """In the units of `by_share`; infinite where no shift is found."""
+        most = np.array([self._most(i) if rows[i] else 0.0 for i in range(len(self.b))])
+        out = self._search(rows, most, 1.0)
+        down = rows & ~self.by_share
+        return np.maximum(out, np.where(down, self._search(down, most, -1.0), 0.0)) if down.any() else out
+
+    def _search(self, rows: Bools, most: Floats, sign: float) -> Floats:
+        low, high = np.zeros(len(most)), most.copy()
+        never = ~self._found(high * sign, rows)
+        for _ in range(_STEPS):
+            middle = (low + high) / 2
+            found = self._found(middle * sign, rows)
+            low, high = np.where(found, low, middle), np.where(found, middle, high)
+        return np.where(never, np.inf, high)
+
+    def _most(self, i: int) -> float:
+        if not self.by_share[i]:
+            return MOST_DEVIATIONS
+        top = float(self.cells[i].max())
+        return top if top > 0.5 else 1 - top
+
+    def _found(self, shift: Floats, rows: Bools) -> Bools:
+        masses = np.zeros(int(self.reference.grid.first[-1]))
+        for i in map(int, np.flatnonzero(rows)):
+            first, cells = int(self.reference.grid.first[i]), self.cells[i]
+            masses[first : first + len(cells)] = (
+                _with_share(cells, float(shift[i])) if self.by_share[i] else self._moved(i, float(shift[i]))
+            )
+        groups = self.groups
+        share = np.add.reduceat(masses[groups.order], groups.starts)
+        n, spread = (np.repeat(x, groups.sizes) for x in (self.n, self.spread))
+        p = (n * share + ADDED) / (n + ADDED * np.repeat(self.b, groups.sizes))
+        q = self.q
+        value = groups.totals((p - q) * np.log(p / q))
+        slope, bend = np.log(p / q) + 1 - q / p, 1 / p + q / (p * p)
+        mean = value + groups.totals(spread * bend * share * (1 - share)) / 2
+        linear = self.along * (groups.totals(share * slope**2) - groups.totals(share * slope) ** 2)
+        second = groups.totals(bend**2 * share**2 * (1 - 2 * share)) + groups.totals(bend * share**2) ** 2
+        variance = np.maximum(linear + self.spread**2 * second / 2, 1e-300)
+        mean = np.maximum(mean, 1e-150)
+        tenth = special.gammaincinv(mean * mean / variance, 1 - POWER) * variance / mean
+        found: Bools = tenth >= self.least
+        return found
+
+    def _moved(self, i: int, deviations: float) -> Floats:
+        """The shares of the cells once every value has moved."""
+        cumulative = self.moves[i]
+        assert cumulative is not None
+        edges, below = cumulative
+        at = np.clip(below(np.clip(edges - deviations * self.deviations[i], edges[0], edges[-1])), 0.0, 1.0)
+        moved: Floats = np.diff(at, prepend=0.0, append=1.0)
+        return np.maximum(moved, 0.0)
+
+
+def _cumulative(axis: Numeric, cells: Floats) -> tuple[Floats, PchipInterpolator]:
+    """The edges of the bins in the grid's units, and the share of values up to any point between them."""
+    edges = (axis.bounds - axis.centre) / axis.scale
+    keep = np.concatenate(([True], np.diff(edges) > 0))  # edges that only a float's last bits tell apart are one
+    return edges, PchipInterpolator(edges[keep], np.cumsum(cells)[:-1][keep])
+
+
+def _with_share(cells: Floats, shift: float) -> Floats:
+    """The shares of the cells once that of the greatest has risen, where it has more than half fallen, by so much."""
+    share = cells.copy()
+    k = int(np.argmax(share))
+    top = float(share[k])
+    now = top - shift if top > 0.5 else top + shift
+    if top < 1:
+        share *= (1 - now) / (1 - top)
+    else:
+        share[-1 if k < len(share) - 1 else 0] = 1 - now  # what was never seen
+    share[k] = now
+    return share
+
+
+# -- rates -----------------------------------------------------------------------------------------------------------
+
+
+def _rate(rule: WindowRule, own: float, reference: Reference, n: Floats, replay: Replay | None, r: int) -> Shown:
+    assert len(RATES) > r >= 0
+    hits, tries = rate_hits(reference.grid, reference.counts)
+    then, m = hits[r].copy(), tries[r]
+    if RATES[r] == "new_rate":
+        then += reference.new_expected
+    base = then / np.maximum(m, 1)
+    windows = replay.windows if replay is not None else np.zeros(len(n))
+    inflation = np.maximum(replay.inflation[r], 1.0) if replay is not None else np.ones(len(n))
+    floor = FLOOR * replay.worst_rate[r] if replay is not None else np.zeros(len(n))
+
+    def least(threshold: float, level: float) -> Floats:
+        """The fewest hits that hold; n + 1 where not even n do."""
+        low, high = np.full(len(n), -1.0), n + 1
+        for _ in range(52):
+            middle = np.floor((low + high) / 2)
+            p = rate_rise(middle, n, then, m, windows, inflation)
+            holds = (p <= level) & (middle / np.maximum(n, 1) - base >= np.maximum(threshold, floor)) & (middle >= 0)
+            low, high = np.where(holds, low, middle), np.where(holds, middle, high)
+            if (high - low <= 1).all():
+                break
+        return high
+
+    def effect_of(fewest: Floats) -> Floats:
+        effect: Floats = np.where((fewest <= n) & (m > 0), fewest / np.maximum(n, 1) - base, np.inf)
+        return effect
+
+    fewest = least(rule.warning, own)
+    at_once = least(rule.critical, own * own) if rule.critical is not None else n + 1
+    told = (fewest <= n) & (m > 0) & (fewest >= 1)
+    needed = np.minimum(np.maximum(fewest, 1), np.maximum(n, 1))
+    rate = special.betaincinv(needed / inflation, (np.maximum(n, 1) - needed) / inflation + 1, POWER)
+    shift = np.where(told, np.maximum(rate - base, 0.0), np.inf)
+    units: list[ShiftUnit] = ["rate"] * len(n)
+    return units, shift, effect_of(fewest), effect_of(at_once)
