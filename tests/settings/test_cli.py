@@ -44,6 +44,8 @@ COMMANDS = [
     ["receivers", "test"],
     ["routes"],
     ["routes", "test"],
+    ["rules"],
+    ["rules", "explain"],
 ]
 
 
