@@ -176,6 +176,7 @@ def test_odd_references_break_nothing() -> None:
         "constant": np.full(5_000, 3.0),
         "nothing": np.full(5_000, NULL),
         "huge": rng.normal(size=5_000) * 1e300,
+        "vast": rng.choice([-1.7e308, -1e308, 1e308, 1.7e308], 5_000),
         "tiny": rng.normal(size=5_000) * 1e-300,
         "spike": np.where(rng.random(5_000) < 0.999, 0.0, 1e12),
         "whole": rng.integers(0, 3, 5_000).astype(np.float64),

@@ -64,7 +64,7 @@ def test_as_text_it_says_the_same(before: Newcomer) -> None:
     done = before.types("driftd rules explain --model churn")
     for said in (
         "no window was judged: told of the smallest that is, 100 events",
-        "expects at most 1 false alarms a year: 8,766 windows",
+        "false alarms a year: at most 1, in 8,766 windows; level",
         "on its own reference: no alarm; the worst of",
         "finds with 90 % from",
         "no share of a budget",

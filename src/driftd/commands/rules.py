@@ -198,7 +198,7 @@ def _rule_lines(rule: Mapping[str, Any]) -> Iterator[str]:
         f" {rule['persist']} in a row"
     )
     yield (
-        f"    expects at most {rule['false_alarms_a_year']:g} false alarms a year: {rule['windows_a_year']:,.0f} windows,"
+        f"    false alarms a year: at most {rule['false_alarms_a_year']:g}, in {rule['windows_a_year']:,.0f} windows;"
         f" level {rule['level_of_a_look']:.2g} a look, {rule['level_of_a_test']:.2g} a test ({rule['tests']} tests)"
     )
     own = rule["own_reference"]

@@ -53,7 +53,7 @@ Bools = NDArray[np.bool_]
 class Power:
     """What the rules of a model against `reference` find in windows like the one of these counts int64[codes].
 
-    Called, it computes, in some milliseconds a signal at most, and keeps the answer with the reference. Pure: any thread may.
+    Called, it computes, one to three milliseconds a signal, and keeps the answer with the reference. Pure: any thread may call.
     """
 
     def __init__(self, model: Model, reference: Reference, counts: Ints) -> None:
@@ -64,11 +64,12 @@ class Power:
         rules = self.model.rules_against("reference")
         key = (rules, self.model.window, len(self.model.window_rules), n.tobytes())
         kept = self.reference.powers
-        if key not in kept:
+        told: tuple[SmallestShift, ...] | None = kept.get(key)
+        if told is None:
+            told = tuple(one for rule in rules for one in smallest_shifts(self.model, rule, self.reference, n))
             if len(kept) >= _MOST_KEPT:
                 kept.clear()
-            kept[key] = tuple(one for rule in rules for one in smallest_shifts(self.model, rule, self.reference, n))
-        told: tuple[SmallestShift, ...] = kept[key]
+            kept[key] = told
         return told
 
 
@@ -115,8 +116,10 @@ def smallest_shifts(model: Model, rule: WindowRule, reference: Reference, n: Flo
     """Of every statistic and signal of a rule, in windows with n[statistics, signals] values."""
     own = levels(model, rule, reference).own
     replay, _ = reference.replay(n[0])
-    shown = {s: _psi(rule, own, reference, n[0], replay) if s == 0 else _rate(rule, own, reference, n[s], replay, s - 1)
-             for s in {s for _, s in _pairs(rule, reference)}}  # fmt: skip
+    shown = {
+        s: _psi(rule, own, reference, n[0], replay) if s == 0 else _rate(rule, own, reference, n[s], replay, s - 1)
+        for s in {STATISTICS.index(statistic) for statistic in rule.statistics}
+    }
     out = []
     for i, s in _pairs(rule, reference):
         if tellable(reference, i, s) and n[s, i] >= 1:
@@ -273,10 +276,15 @@ class _Shifts:
         return np.maximum(moved, 0.0)
 
 
-def _cumulative(axis: Numeric, cells: Floats) -> tuple[Floats, PchipInterpolator]:
-    """The edges of the bins in the grid's units, and the share of values up to any point between them."""
-    edges = (axis.bounds - axis.centre) / axis.scale
-    keep = np.concatenate(([True], np.diff(edges) > 0))  # edges that only a float's last bits tell apart are one
+def _cumulative(axis: Numeric, cells: Floats) -> tuple[Floats, PchipInterpolator] | None:
+    """The edges of the bins in the grid's units, and the share of values up to any point between them; None where
+    floats do not tell them apart, or do not hold them.
+    """
+    with np.errstate(all="ignore"):
+        edges = (axis.bounds - axis.centre) / axis.scale
+        keep = np.concatenate(([True], np.diff(edges) > 0))
+    if not np.isfinite(edges).all() or keep.sum() < 2:
+        return None
     return edges, PchipInterpolator(edges[keep], np.cumsum(cells)[:-1][keep])
 
 
@@ -298,7 +306,7 @@ def _with_share(cells: Floats, shift: float) -> Floats:
 
 
 def _rate(rule: WindowRule, own: float, reference: Reference, n: Floats, replay: Replay | None, r: int) -> Shown:
-    assert len(RATES) > r >= 0
+    """`r`: which of RATES."""
     hits, tries = rate_hits(reference.grid, reference.counts)
     then, m = hits[r].copy(), tries[r]
     if RATES[r] == "new_rate":
