@@ -18,7 +18,7 @@ from driftd.core.engine import Engine
 from driftd.core.event import Kind
 from driftd.core.fault import UserError, printable
 from driftd.core.monitor import Monitor
-from driftd.core.power import levels, smallest_shifts, values_in, values_of
+from driftd.core.power import levels, rounded_down, smallest_shifts, values_in, values_of
 from driftd.core.reference import FLOOR, RATES, Reference
 from driftd.core.spec import DetectorRule, WindowRule
 from driftd.http.documents import smallest_shift
@@ -123,7 +123,8 @@ def _rule(monitor: Monitor, rule: WindowRule, reference: Reference, n: Floats) -
         "level_of_a_test": level.own,
         "own_reference": _own_reference(rule, reference, n),
         "smallest_shifts": [
-            smallest_shift(one) | {"words": words(one)} for one in smallest_shifts(monitor.model, rule, reference, n)
+            smallest_shift(one) | {"words": words(one)}
+            for one in smallest_shifts(monitor.model, rule, reference, rounded_down(n))
         ],
     }
 

@@ -60,7 +60,7 @@ class Power:
         self.model, self.reference, self.counts = model, reference, counts
 
     def __call__(self) -> tuple[SmallestShift, ...]:
-        n = _rounded_down(values_of(self.reference, self.counts))
+        n = rounded_down(values_of(self.reference, self.counts))
         rules = self.model.rules_against("reference")
         key = (rules, self.model.window, len(self.model.window_rules), n.tobytes())
         kept = self.reference.powers
@@ -84,7 +84,8 @@ def values_in(reference: Reference, events: int) -> Floats:
     return np.floor(values_of(reference, reference.counts) * events / max(reference.events, 1))
 
 
-def _rounded_down(n: Floats) -> Floats:
+def rounded_down(n: Floats) -> Floats:
+    """To a power of 2^(1/4): what is told of a window is told alike wherever it is asked, and can be kept."""
     step = np.floor(np.log2(np.maximum(n, 1)) * _STEP_OF_N + 1e-9) / _STEP_OF_N
     return np.where(n >= 1, np.floor(2.0**step + 1e-9), 0.0)
 

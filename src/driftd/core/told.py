@@ -135,7 +135,8 @@ def _flags(rule: WindowRule, found: Judgement, i: int, s: int, level: float) -> 
 def row(rule: WindowRule, e: Evaluation, i: int, s: int, alert: Alert | None, level: float) -> StatisticView:
     found = e.found
     enough = bool(found.enough[s, i])
-    warning, critical = thresholds(rule, float(found.floor[s, i]))
+    # The floor is that of the window's values: with too few it says nothing.
+    warning, critical = thresholds(rule, float(found.floor[s, i]) if enough else 0.0)
     state: SignalState = "insufficient_data"
     if alert is not None and alert.state == "firing":
         state = "firing"
