@@ -104,6 +104,7 @@ def check(
         "driftd replay --output json p0.parquet p1.parquet",
         "driftd replay --model churn --time ts --prediction score --ignore id scored.csv",
         "driftd replay --since 2026-11-23T10:00:00Z --until 2026-11-24T10:00:00Z kafka:predictions",
+        "driftd replay --what-if stricter.yaml --drifts known.csv events.jsonl",
     )
 )
 def replay(
@@ -124,6 +125,16 @@ def replay(
     id_: Annotated[str | None, typer.Option("--id", metavar="COLUMN", help="The column of the event's id.")] = None,
     ignore: Ignore = None,
     categorical: Categorical = None,
+    what_if: Annotated[
+        list[Path] | None,
+        typer.Option(
+            metavar="RULES", help="A file of rules laid over those of the settings: a table of what each tells."
+        ),
+    ] = None,
+    drifts: Annotated[
+        Path | None,
+        typer.Option(metavar="CSV", help="Drifts that are known (model,signal,start,end): what was found, how soon."),
+    ] = None,
 ) -> None:
     """Run the engine over recorded events and print every notification that would have been sent."""
     span = instant_ms(since), instant_ms(until)
@@ -133,6 +144,10 @@ def replay(
 
     columns = tuple(names(ignore)), tuple(names(categorical))
     options = EventOptions(model, version or UNVERSIONED, time, prediction, label, id_, *columns)
+    if what_if or drifts is not None:
+        from driftd.commands import whatif  # noqa: PLC0415
+
+        raise typer.Exit(whatif.main(config, events, what_if or [], drifts, output, options, span))
     raise typer.Exit(command.main(config, events, output, options, *span))
 
 

@@ -15,7 +15,7 @@ import pytest
 from confluent_kafka import Consumer, TopicPartition
 from confluent_kafka.admin import AdminClient, NewPartitions, NewTopic
 
-from driftd.commands.replay import Replay, _open
+from driftd.commands.replay import Replay, open_inputs
 from driftd.core.event import PartitionId
 from driftd.core.profile import profile
 from driftd.files.events import EventOptions
@@ -404,7 +404,7 @@ def test_a_new_version_is_treated_as_the_settings_say(policy: str, rules: set[st
     daemon = made("localhost:1", tmp_path, "unread")
     daemon.settings["monitoring"]["on_new_version"] = policy
     daemon = Daemon(tmp_path, daemon.settings)
-    runs, kinds = _open(load(daemon.config, {}), [str(path)], EventOptions(), None, None)
+    runs, kinds = open_inputs(load(daemon.config, {}), [str(path)], EventOptions(), None, None)
     replay = Replay(load(daemon.config, {}), kinds)
     told = [action for one in runs for action in replay.read(one)]
     told += replay.finish()

@@ -86,7 +86,7 @@ def main(
 ) -> int:
     """Prints each transition that would have been sent. Raises UserError."""
     settings = load(config, os.environ)
-    runs, kinds = _open(settings, events, options or EventOptions(), since, until)
+    runs, kinds = open_inputs(settings, events, options or EventOptions(), since, until)
     with contextlib.ExitStack() as stack:
         schemas = schemas_for(settings.kafka)
         if schemas is not None:
@@ -97,10 +97,16 @@ def main(
                 _print(action, output)
     for action in replay.finish():
         _print(action, output)
+    refused = told_of_refused(replay)
+    return 1 if refused and refused == replay.records else 0
+
+
+def told_of_refused(replay: Replay) -> int:
+    """How many records could not be counted; a line of why, if any."""
     refused = sum(replay.refused.values())
     if refused:
         sys.stderr.write(f"{refused} of {replay.records} records could not be counted: {_reasons(replay.refused)}\n")
-    return 1 if refused and refused == replay.records else 0
+    return refused
 
 
 def _reasons(refused: Mapping[str, int]) -> str:
@@ -110,7 +116,7 @@ def _reasons(refused: Mapping[str, int]) -> str:
     return f"{counts}; {ranked[0][0]}: {REMEDIES[Reason(ranked[0][0])]}"
 
 
-def _open(
+def open_inputs(
     settings: Settings, events: list[str], options: EventOptions, since: int | None, until: int | None
 ) -> tuple[Iterator[RecordRun], dict[PartitionId, tuple[Kind, ...]]]:
     """The blocks of all inputs, and the partitions with the kinds that they may carry."""

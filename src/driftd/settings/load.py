@@ -34,18 +34,19 @@ class Examined:
         return Fault(place.file, place.line, written(place.key), problem, remedy)
 
 
-def load(path: Path, environ: Mapping[str, str]) -> Settings:
-    """The settings in a file, its `models.d/*.yaml` and the environment.
+def load(path: Path, environ: Mapping[str, str], rules: Path | None = None) -> Settings:
+    """The settings in a file, its `models.d/*.yaml` and the environment. `rules`: a file of rules by name, laid over those
+    of every model.
 
     Raises SettingsError with every fault, each with file, line, key and remedy.
     """
-    examined = examine(path, environ)
+    examined = examine(path, environ, rules)
     if examined.faults or examined.settings is None:
         raise SettingsError(examined.faults)
     return examined.settings
 
 
-def examine(path: Path, environ: Mapping[str, str]) -> Examined:
+def examine(path: Path, environ: Mapping[str, str], rules: Path | None = None) -> Examined:
     """Like `load`, but goes on past faults, so that the next checks can find theirs in the same run."""
     ledger = Ledger()
     tree = read(path, ledger)
@@ -56,6 +57,8 @@ def examine(path: Path, environ: Mapping[str, str]) -> Examined:
         return Examined(None, ledger.sorted(), Node({}, Place(str(path), 0)))
     tree = _with_models(tree, path, ledger)
     tree = environment.apply(tree, environ, ledger)
+    if rules is not None:
+        tree = _with_rules(tree, rules, ledger)
     tree = complete(tree, ledger)
     settings, refused = _validated(tree, ledger)
     Across(settings, tree, refused, ledger).check()
@@ -91,6 +94,27 @@ def _with_models(tree: Node, path: Path, ledger: Ledger) -> Node:
                 ledger.add(node.place, f"given twice, first in {where}", "keep one of the two")
         held = overlay(found, held, ("models",)) if held is not None else found
     return tree if held is None else tree.put(("models",), held)
+
+
+def _with_rules(tree: Node, path: Path, ledger: Ledger) -> Node:
+    """The tree with the rules of a file over those of all models."""
+    found = read(path, ledger, ("monitoring", "rules"))
+    if found is None:
+        return tree
+    if not isinstance(found.value, dict):
+        ledger.add(
+            found.place, "the document is not a mapping", "write `NAME:` and the rule below it, as under `rules`"
+        )
+        return tree
+    models = tree.child("models")
+    of_models = [
+        ("models", name) for name in (models.value if models is not None and isinstance(models.value, dict) else ())
+    ]
+    for scope in (("monitoring",), *of_models):
+        key = (*scope, "rules")
+        if scope == ("monitoring",) or tree.at(key) is not None:
+            tree = tree.put(key, overlay(tree.at(key), found, key))
+    return tree
 
 
 def _validated(tree: Node, ledger: Ledger) -> tuple[Settings, set[Key]]:
