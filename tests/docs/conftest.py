@@ -25,6 +25,7 @@ from tests.broker import ROOT
 from tests.docs import churn, pages
 from tests.e2e.daemon import Receiver
 
+OPERATIONS = "docs/operations.md"
 PROGRAMS = Path(sys.executable).parent
 
 
@@ -122,6 +123,10 @@ def newcomer(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Newcomer]:
     folder = tmp_path_factory.mktemp("newcomer")
     churn.lay_out(folder)
     (folder / "driftd.yaml").write_text(pages.block("README.md", "yaml"))
+    (folder / "stricter.yaml").write_text(
+        next(b.body for b in pages.blocks(OPERATIONS, "yaml") if b.body.startswith("drift:"))
+    )
+    (folder / "known.csv").write_text(pages.block(OPERATIONS, "csv"))
     shutil.copytree(ROOT / "config", folder / "config")
     receiver = Receiver()
     environ = {name: value for name, value in os.environ.items() if not name.startswith("DRIFTD_")}

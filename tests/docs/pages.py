@@ -14,7 +14,7 @@ from tests.broker import ROOT
 
 README = "README.md"
 SHELL = frozenset({"sh", "console"})
-LANGUAGES = SHELL | {"", "text", "json", "yaml", "promql", "ini"}
+LANGUAGES = SHELL | {"", "text", "json", "yaml", "promql", "ini", "csv"}
 _FENCE = re.compile(r"^```(?P<language>\w*)\n(?P<body>.*?)^```$", re.MULTILINE | re.DOTALL)
 _SHOWN_IN_A_COMMENT = re.compile(r"^#\s+((?:driftd|make) .+?)(?:\s{2,}.*)?$", re.MULTILINE)
 

@@ -12,6 +12,7 @@ import typer.main
 
 from driftd import cli
 from driftd.core.action import Action
+from driftd.settings.quantity import parse_duration
 from tests.broker import ROOT
 from tests.docs import churn, pages, walk
 from tests.docs.collected import defined
@@ -188,3 +189,11 @@ def test_the_command_that_explain_prints_gives_the_same_from_the_broker(
     done = newcomer.types(command, there)
     assert done.returncode == 0, done.stderr
     assert done.stdout.splitlines()[0] == transitions[0].body().decode()
+
+
+def test_what_if_finds_the_drift_of_the_readmes_example_sooner(newcomer: Newcomer):
+    done = newcomer.types("driftd replay --what-if stricter.yaml --drifts known.csv last-month.jsonl")
+    rows = [line.split() for line in done.stdout.splitlines() if line.split()[:1] == ["drift"]]
+    (now, stricter) = ((row[-3], row[-2], row[-1]) for row in rows)
+    assert (now[0], now[2]) == (stricter[0], stricter[2]) == ("1", "0")
+    assert parse_duration(stricter[1]) <= parse_duration(now[1])
