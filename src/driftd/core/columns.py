@@ -71,11 +71,11 @@ def lacking(pane: Pane, reference: Reference) -> list[str]:
     return [reference.grid.names[i] for i in np.flatnonzero(more)]
 
 
-def likeness(one: str, other: str) -> float:
-    """How alike two names are, 0 to 1: by their characters, or because all words of one are in the other."""
+def likeness(one: str, other: str, *, by_words: bool = False) -> float:
+    """How alike two names are, 0 to 1: because all words of one are in the other, or by their characters."""
     words, others = (set(filter(None, re.split(r"[\W_]+", name.lower()))) for name in (one, other))
     within = 0.9 if words and others and (words <= others or others <= words) else 0.0
-    return max(within, SequenceMatcher(None, one, other, autojunk=False).ratio())
+    return within if by_words else max(within, SequenceMatcher(None, one, other, autojunk=False).ratio())
 
 
 _Rates = tuple[Floats, Floats]

@@ -167,8 +167,10 @@ class Counted:
     def _strangers(self, rows: NDArray[np.int64]) -> dict[str, tuple[int, int]]:
         """Of these rows. Events that were read before there was a grid have them in columns like any other."""
         found: dict[str, tuple[int, int]] = {}
+        chosen = np.zeros(len(self.seconds), np.bool_)
+        chosen[rows] = True
         for name, (numbers, others) in self._known_strangers.items():
-            found[name] = (int(np.isin(rows, numbers).sum()), int(np.isin(rows, others).sum()))
+            found[name] = (int(chosen[numbers].sum()), int(chosen[others].sum()))
         return {name: counts for name, counts in found.items() if any(counts)}
 
     def _slices(self, row: int, signal: int, rows: NDArray[np.int64]) -> Ints:

@@ -11,6 +11,7 @@ from typing import Any, Final, cast
 
 import numpy as np
 
+from driftd.core.clock import NEVER
 from driftd.core.event import Kind, PartitionId
 from driftd.core.grid import Grid
 from driftd.core.learn import GridLearner, ReferenceLearner
@@ -166,6 +167,7 @@ def restore_monitor(monitor: Monitor, rows: Mapping[str, object]) -> None:
             monitor.dirty.add(("schema", kind))
     for key, plain in by_table.get("apart", []):
         _restore_apart(monitor, cast("Kind", key[0]), int(key[1]), plain)
+    _without_strangers(monitor, cast("Any", rows["core"]))
     blocks: dict[tuple[str, Kind], dict[tuple[int, int], tuple[int, bytes]]] = {}
     for (version, kind, level, end), plain in by_table.get("block", []):
         blocks.setdefault((version, cast("Kind", kind)), {})[int(level), int(end)] = (plain[0], plain[1])
@@ -179,6 +181,13 @@ def restore_monitor(monitor: Monitor, rows: Mapping[str, object]) -> None:
         monitor.stored_blocks.setdefault(key2, set()).update(series.windows.rows())
         monitor.end(series.without_rules(), "rule removed")
         series.recall(law)
+
+
+def _without_strangers(monitor: Monitor, core: Mapping[str, Any]) -> None:
+    """A state from before strangers were counted has none in its open panes."""
+    if "champions" not in core:
+        for kind, panes in monitor.open.items():
+            monitor.schemas[kind].blind_until = max(panes, default=-NEVER)
 
 
 def _carried(monitor: Monitor, rows: Mapping[str, object]) -> list[tuple[tuple[str, ...], Any]]:

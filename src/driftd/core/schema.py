@@ -1,7 +1,7 @@
 """Changes of columns over time: one alert a model and change, whatever rules would say of each column.
 
 What a pane shows is in `columns`. A removed and an added column that come together, of one type and with names alike, are
-told as *renamed*. A change is over when no version shows it any more.
+told as *renamed*. A change is over when no version has shown it for a window's time: what comes and goes is one alert.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import numpy as np
 from driftd.core.action import rfc3339
 from driftd.core.clock import NEVER
 from driftd.core.columns import LEAST, SHARE, Change, Key, Seen, changes, lacking, likeness
-from driftd.core.event import Kind
+from driftd.core.event import STRANGERS, Kind
 from driftd.core.finding import Finding, Origin, Subject, finding, rounded
 from driftd.core.grid import Grid
 from driftd.core.pane import Pane
@@ -24,19 +24,22 @@ from driftd.core.spec import Model, Severity
 from driftd.core.view import StatisticView
 
 RULE: Final = "schema"
+MANY: Final = 4_096
+"""Pairs of names; more are compared by their words alone: letter by letter 2,000 names of 250 take two minutes."""
 ALIKE: Final = 0.5
 """Of two names, from which on one may be the other's new one."""
 
 
 @dataclass(slots=True)
 class Problem:
-    """One change of one column. `versions`: in which it is seen now. `told`: the version whose alert it is; None: it is
-    expected, and nobody was told. `onset`, `since`: ends of the pane where it was seen first, and where it was told.
+    """One change of one column. `versions`: in which it is seen now, with the end of the newest pane that shows it.
+    `told`: the version whose alert it is; None: it is expected, and nobody was told. `onset`, `since`: ends of the pane
+    where it was seen first, and where it was told.
     """
 
     change: Change
     column: str
-    versions: set[str]
+    versions: dict[str, int]
     onset: int
     share: float
     events: int
@@ -55,18 +58,25 @@ class Problem:
 
 @dataclass(slots=True)
 class Schema:
-    """The columns of one kind of event of one model. `known`: strangers to the grid that the first events had already."""
+    """The columns of one kind of event of one model. `known`: strangers to the grid that the first events had already.
+    `sight`: the last name that was looked at then, where there were too many: what comes after it may have been there.
+    `blind_until`: panes that end by then may have been counted before strangers were; nothing is known of those.
+    """
 
     group: str
     model: Model
     kind: Kind
     problems: dict[Key, Problem] = field(default_factory=dict)
     known: set[str] | None = None
+    sight: str | None = None
+    blind_until: int = -NEVER
     pending: dict[str, Pane] = field(default_factory=dict)
     rising: dict[str, dict[str, int]] = field(default_factory=dict)
     """By version and column: when more of them lacked it than in the reference, for the first time."""
     gone_until: dict[str, dict[str, int]] = field(default_factory=dict)
     """By version and column: the end of the newest pane that lacked it."""
+    unsure: dict[str, set[str]] = field(default_factory=dict)
+    """By version the columns that more of its few events lack, which are not enough to be looked at yet."""
     changed: bool = False
     """Whether it is to be stored."""
 
@@ -78,15 +88,21 @@ class Schema:
         seen: dict[Key, dict[str, Seen]] = {}
         for version in sorted(totals):
             pane = self._enough(version, totals[version])
-            if pane is None or version not in laws:
+            if version not in laws:
                 continue
-            shown = self._shown(pane, laws[version])
+            if pane is None:
+                self.unsure[version] = set(lacking(self.pending[version], laws[version])) - set(
+                    self.rising.get(version, ())
+                )
+                continue
+            self.unsure.pop(version, None)
+            shown = self._shown(end, pane, laws[version])
             self._follow(version, end, pane, laws[version], shown)
             for key, one in shown.items():
                 seen.setdefault(key, {})[version] = one
             for key, problem in self.problems.items():
-                if key not in shown:
-                    problem.versions.discard(version)
+                if key not in shown and end - problem.versions.get(version, end) >= self.model.window.length:
+                    del problem.versions[version]
         fresh = self._new(end, seen)
         self._pair(fresh, seen, next(iter(laws.values())).grid if laws else Grid([]))
         out = [*self._over(end, "returned"), *self._settled(end), *self._tell(end)]
@@ -114,12 +130,16 @@ class Schema:
         )
         return None
 
-    def _shown(self, pane: Pane, reference: Reference) -> dict[Key, Seen]:
+    def _shown(self, end: int, pane: Pane, reference: Reference) -> dict[Key, Seen]:
         """Every change that these events show."""
         out = changes(pane, reference, lambda name: self.model.source_of(name) == self.kind)
-        if self.known is None:
+        if self.known is None and end > self.blind_until:
             self.known = set(pane.strangers)
-        return {key: seen for key, seen in out.items() if key[0] != "added" or key[1] not in self.known}
+            self.sight = max(self.known) if len(self.known) >= STRANGERS else None
+        return {key: seen for key, seen in out.items() if key[0] != "added" or self._is_new(key[1])}
+
+    def _is_new(self, name: str) -> bool:
+        return self.known is not None and name not in self.known and (self.sight is None or name <= self.sight)
 
     def _follow(self, version: str, end: int, pane: Pane, reference: Reference, shown: Iterable[Key]) -> None:
         """Which columns more events lack than used to, and since when; which are gone."""
@@ -135,11 +155,13 @@ class Schema:
 
     def hidden(self, version: str, end: int) -> dict[str, int]:
         """Columns of whose absence nothing else is to be told, in windows that begin before the time given: it is told
-        here. What rises in this pane for the first time is looked at once more: it may be gone in the next.
+        here. What rises in this pane for the first time is looked at once more: it may be gone in the next. So is what rises
+        in events that are too few.
         """
         gone = self.gone_until.get(version, {})
         rising = self.rising.get(version, {})
-        return gone | {column: NEVER for column, first in rising.items() if first == end}
+        fresh = {column for column, first in rising.items() if first == end} | self.unsure.get(version, set())
+        return gone | dict.fromkeys(fresh, NEVER)
 
     # -- what follows ------------------------------------------------------------------------------------------------
 
@@ -156,10 +178,10 @@ class Schema:
             one = by_version[most]
             if problem is None:
                 onset = min([end, *(self.rising.get(v, {}).get(column, end) for v in by_version)])
-                problem = self.problems[key] = Problem(change, column, set(), onset, one.share, one.events)
+                problem = self.problems[key] = Problem(change, column, {}, onset, one.share, one.events)
                 problem.severity = "warning" if change == "added" else self.model.schema.severity
                 fresh.append(problem)
-            problem.versions |= set(by_version)
+            problem.versions |= dict.fromkeys(by_version, end)
             problem.share, problem.events = one.share, one.events
             problem.before, problem.reference_events = one.before, one.reference_events
         return fresh
@@ -168,14 +190,19 @@ class Schema:
         """One that is gone and one that has come with it may be the same: the likeliest pairs first."""
         gone = [problem for problem in fresh if problem.change == "removed"]
         came = [problem for problem in fresh if problem.change == "added"]
+        many = len(gone) * len(came) > MANY
         pairs = []
         for old in gone:
             numeric = bool(grid.numeric[grid.index[old.column]]) if old.column in grid.index else False
             for new in came:
                 versions = seen["added", new.column]
-                alike = likeness(old.column, new.column)
+                alike = likeness(old.column, new.column, by_words=many)
                 same_type = all(one.number == numeric for one in versions.values())
-                if same_type and old.versions & new.versions and (alike >= ALIKE or len(gone) == len(came) == 1):
+                if (
+                    same_type
+                    and old.versions.keys() & new.versions.keys()
+                    and (alike >= ALIKE or len(gone) == len(came) == 1)
+                ):
                     pairs.append((-alike, old.column, new.column))
         for _, old_name, new_name in sorted(pairs):
             old, added = self.problems["removed", old_name], self.problems.get(("added", new_name))
@@ -245,8 +272,8 @@ class Schema:
     def forget(self, version: str, at: int, reason: str) -> list[tuple[str, Finding]]:
         """A version serves no more: what was seen in it alone is over."""
         for problem in self.problems.values():
-            problem.versions.discard(version)
-        for by_version in (self.pending, self.rising, self.gone_until):
+            problem.versions.pop(version, None)
+        for by_version in (self.pending, self.rising, self.gone_until, self.unsure):
             by_version.pop(version, None)
         self.changed = True
         return self._over(at, reason)
@@ -271,13 +298,15 @@ class Schema:
     def plain(self) -> dict[str, object]:
         return {
             "known": None if self.known is None else sorted(self.known),
+            "sight": self.sight,
+            "blind_until": self.blind_until,
             "pending": {version: pane.pack() for version, pane in sorted(self.pending.items())},
             "rising": {version: dict(sorted(one.items())) for version, one in sorted(self.rising.items()) if one},
             "gone_until": {version: dict(sorted(one.items())) for version, one in sorted(self.gone_until.items()) if one},
             "problems": [
                 [
-                    p.change, p.column, sorted(p.versions), p.onset, p.share, p.events, p.before, p.reference_events,
-                    p.severity, p.told, p.alert_id, p.since, p.renamed_to,
+                    p.change, p.column, dict(sorted(p.versions.items())), p.onset, p.share, p.events, p.before,
+                    p.reference_events, p.severity, p.told, p.alert_id, p.since, p.renamed_to,
                 ]
                 for _, p in sorted(self.problems.items())
             ],
@@ -286,11 +315,12 @@ class Schema:
     def load(self, plain: Mapping[str, object]) -> None:
         rows = cast("Any", plain)
         self.known = None if rows["known"] is None else set(rows["known"])
+        self.sight, self.blind_until = rows["sight"], rows["blind_until"]
         self.pending = {version: Pane.unpack(body) for version, body in rows["pending"].items()}
         self.rising = {version: dict(one) for version, one in rows["rising"].items()}
         self.gone_until = {version: dict(one) for version, one in rows["gone_until"].items()}
         for change, column, versions, *rest in rows["problems"]:
-            self.problems[change, column] = Problem(change, column, set(versions), *rest)
+            self.problems[change, column] = Problem(change, column, dict(versions), *rest)
 
 
 def _subject(p: Problem) -> Subject:
