@@ -14,7 +14,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+from driftd.commands.explain import _text
 from driftd.core.action import rfc3339
+from driftd.core.grid import categorical_axis
 from driftd.core.outcome import ClosedPane
 from tests.e2e.daemon import Daemon, driftd, event, produce, settings, wait_for
 from tests.kafka_fixture import Kafka, Topics
@@ -186,6 +188,37 @@ def test_an_alert_is_explained_by_what_fired_it(case: Case) -> None:
     told = case.transitions["driftd.alert.firing", "jump"]
     (signal,) = told["data"]["signals"]
     assert explained(case, signal["alert_id"])["id"] == told["id"]
+
+
+def test_what_is_told_beside_the_champion_names_it() -> None:
+    """The counts on the other side are the champion's, not the reference's."""
+    axis = categorical_axis("plan", {"free": 2, "pro": 1}, 10).plain()
+    behind = {"axis": axis, "current_counts": [1, 2, 0, 0, 0, 0, 0], "reference_counts": [2, 1, 0, 0, 0, 0, 0]}
+    law = {"law": "replayed", "replayed_windows": 39, "level": 1e-6, "look_level": 1e-5, "floor": 0.01}
+    signal = {"signal": "plan", "alert_id": "alt_1", "severity": "critical", "n": 3, "reference_n": 3}
+    data: dict[str, Any] = {
+        "model": "m",
+        "version": "8",
+        "kind": "prediction",
+        "rule": "version-skew",
+        "severity": "critical",
+    }
+    data |= {"window_start": "a", "window_end": "b", "champion": "7", "signals": [signal]}
+    document = {
+        "body": {"type": "driftd.alert.firing", "id": "ntf_1", "data": data},
+        "acts": {
+            "shadow": False,
+            "withheld": [],
+            **dict.fromkeys(("acknowledged_by", "muted_until", "marked_false_by")),
+        },
+        "explain": {"signals": {"plan": behind | law}},
+        "panes": [],
+        "replay": "",
+    }
+    told = _text(document)
+    assert "n 3 against 3 of the champion 7; alert alt_1" in told
+    assert "\n  champion 7 " in told
+    assert "reference" not in told
 
 
 @pytest.mark.parametrize("id_", ["ntf_0000", "alt_0000", "psi", ""])

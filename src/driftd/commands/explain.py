@@ -128,7 +128,7 @@ def _text(document: Mapping[str, Any]) -> str:
     ]
     for signal in data["signals"]:
         behind = explain.get("signals", {}).get(signal["signal"], {})
-        lines += _signal(signal, behind)
+        lines += _signal(signal, behind, data.get("champion"))
     lines.append(f"panes ({len(document['panes'])} still in the store):")
     for pane in document["panes"]:
         spans = ", ".join(f"{p} {low}..{high - 1}" for p, (low, high) in pane["offsets"].items())
@@ -137,14 +137,16 @@ def _text(document: Mapping[str, Any]) -> str:
     return "".join(printable(line) + "\n" for line in lines)
 
 
-def _signal(signal: Mapping[str, Any], behind: Mapping[str, Any]) -> list[str]:
+def _signal(signal: Mapping[str, Any], behind: Mapping[str, Any], champion: str | None) -> list[str]:
+    """`champion`: the version that it is compared with, if not with the reference."""
+    other = "reference" if champion is None else f"champion {champion}"
     lines = [
         (
             f"{signal['signal']}  {signal.get('severity', '')}  {signal.get('statistic', '')}"
             f"  value {_number(signal.get('value'))}  effect {_number(signal.get('effect'))}"
             f"  threshold {_number(signal.get('threshold'))}  p {_number(signal.get('p_value'))}"
         ),
-        f"  n {signal.get('n', '?')} against {signal.get('reference_n', '?')}; alert {signal['alert_id']}",
+        f"  n {signal.get('n', '?')} against {signal.get('reference_n', '?')} of the {other}; alert {signal['alert_id']}",
     ]
     if changed := words.change(signal):
         lines.append(f"  {changed}: {words.moved(signal.get('moved'))}")
@@ -159,8 +161,8 @@ def _signal(signal: Mapping[str, Any], behind: Mapping[str, Any]) -> list[str]:
             f" of {_number(behind['look_level'])} a look; floor {_number(behind['floor'])}"
         )
         axis = behind["axis"]
-        lines.append(f"  reference {_shares(axis, behind['reference_counts'])}")
-        lines.append(f"  current   {_shares(axis, behind['current_counts'])}")
+        lines.append(f"  {other} {_shares(axis, behind['reference_counts'])}")
+        lines.append(f"  {'current':{len(other)}} {_shares(axis, behind['current_counts'])}")
     return [*lines, ""]
 
 
