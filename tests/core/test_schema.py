@@ -274,6 +274,25 @@ def test_a_planned_change_is_told_only_if_it_stands_when_its_time_is_over():
     assert said(life.go(3, renamed("age", "tariff"))) == [("schema", "firing", [("age", "renamed")])]
 
 
+def test_a_planned_new_column_is_one_of_the_others_at_once():
+    life = Life(replace(MODEL, schema=Schema(expected_until={"tariff": BEGIN + 30 * MINUTE})))
+    life.go(10)
+    assert said(life.go(60, with_new("tariff"))) == []
+    assert said(life.go(5, with_new("region", text=True))) == [("schema", "firing", [("region", "added")])]
+    assert life.again().view() == life.engine.view()
+
+
+def test_a_column_that_is_gone_and_whose_rest_has_another_type_is_gone():
+    def change(columns: dict[str, Column]) -> dict[str, Column]:
+        age = np.full(len(columns["age"]), ABSENT)
+        age[::20] = BAD
+        return {**columns, "age": age}
+
+    life = Life()
+    life.go(5)
+    assert said(life.go(5, change, events=600)) == [("schema", "firing", [("age", "removed")])]
+
+
 def test_a_star_expects_any_change_and_other_columns_are_told():
     every = replace(MODEL, schema=Schema(expected_until={"*": BEGIN + HOUR}))
     life = Life(every)

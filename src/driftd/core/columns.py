@@ -53,7 +53,8 @@ def changes(pane: Pane, reference: Reference, counted_here: Callable[[str], bool
     for change, (hits, tries), (usual_hits, usual_tries), worst in _of_the_grid(pane, reference):
         share, usual = hits / np.maximum(tries, 1), usual_hits / np.maximum(usual_tries, 1)
         for i in np.flatnonzero((share >= SHARE) & (tries >= LEAST) & (usual <= USUAL) & (FLOOR * worst < SHARE)):
-            out[change, names[i]] = Seen(float(share[i]), int(tries[i]), float(usual[i]), int(usual_tries[i]))
+            if ("removed", names[i]) not in out:  # of one that is gone the type of the rest says nothing
+                out[change, names[i]] = Seen(float(share[i]), int(tries[i]), float(usual[i]), int(usual_tries[i]))
     for name, (numbers, others) in pane.strangers.items():
         share_of = (numbers + others) / pane.events
         if share_of >= SHARE and counted_here(name):

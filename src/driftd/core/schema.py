@@ -256,10 +256,11 @@ class Schema:
         ]
 
     def _settled(self, end: int) -> list[tuple[str, Finding]]:
-        """A column that came some time ago is one of the others."""
+        """A column that came some time ago is one of the others; one that was expected is at once."""
         assert self.model.schema is not None
         after = self.model.schema.settle_after
-        old = [k for k, p in self.problems.items() if p.change == "added" and p.told and end >= p.since + after]
+        added = [(key, p) for key, p in self.problems.items() if p.change == "added"]
+        old = [key for key, p in added if (end >= p.since + after if p.told is not None else self._expected(p, end))]
         if old and self.known is not None:
             self.known |= {column for _, column in old}
         return self._over(end, "settled", old)
