@@ -365,3 +365,27 @@ def test_a_feature_of_another_kind_or_with_a_bad_name_is_no_stranger():
         PREDICTIONS, run_of([event(features={"age": 1, "plan": "x", "a\nb": 1, "class": 2})])
     ).groups[0]
     assert group.strangers == {"feature.class": ([0], [])}
+
+
+def test_strangers_are_the_same_however_many_rows_are_read_together():
+    """Whole chunks of one model in one step, groups of a mixed block, row by row: with numbers, texts, nested ones, gaps."""
+    odd: list[dict[str, object]] = [
+        {"age": i, "num": i, "text": "x", **({"some": i if i % 3 else None} if i % 2 else {}), "deep": {"a": [i]}}
+        for i in range(700)
+    ]
+    values = [event(features=features) for features in odd]
+    expected = {
+        "deep": ([], list(range(700))),
+        "num": (list(range(700)), []),
+        "some": (
+            [i for i in range(700) if i % 2 and i % 3],
+            [i for i in range(700) if i % 2 and not i % 3],
+        ),
+        "text": ([], list(range(700))),
+    }
+    subject = decoder()
+    learn(subject, {"age": "numeric", "prediction": "numeric"})
+    for n, values_read in enumerate((values, values, [*values, event(model="other")], values, values)):
+        group = subject.decode(PREDICTIONS, run_of(values_read)).groups[0]
+        assert group.strangers == expected, n
+        assert subject.unknown_features["churn"] == (n + 1) * (3 * 700 + 350)

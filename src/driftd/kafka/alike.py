@@ -25,7 +25,7 @@ class Alike:
     """Reads chunks of events of one (model, kind), whose features `reader` knows."""
 
     def __init__(self, model: str, kind: Kind, reader: KnownFeatures, decode: Callable[[bytes | None], Any]) -> None:
-        self._model, self._kind, self._reader = model, kind, reader
+        self.model, self._kind, self.reader = model, kind, reader
         self._decode = decode
 
     def read(self, got: Gathered, chunk: range) -> bool:
@@ -33,7 +33,7 @@ class Alike:
         astuple = msgspec.structs.astuple
         try:
             events = list(map(self._decode, got.run.values[chunk.start : chunk.stop]))
-            rows = [astuple(event.features) for event in events]
+            read = [astuple(event.features) for event in events]
         except NOT_SO:
             return False
         first, n = events[0], len(events)
@@ -48,14 +48,18 @@ class Alike:
         if times is None:
             return False
         group = got.said.get((first.model, first.version, first.kind)) or got.open(first)
-        if not group.plain or group.model != self._model or group.kind != self._kind:
+        if not group.plain or group.model != self.model or group.kind != self._kind:
             return False
+        rows = self.reader.known(read)
+        if rows is None:
+            return False
+        group.note_all(self.reader, len(group.rows))
         group.rows += chunk
         group.times += times
         if group.kind == "prediction":
             group.said += [event.prediction for event in events]
         if group.columns is None:
-            group.columns = self._reader.gather()
+            group.columns = self.reader.gather()
         group.columns.add(rows)  # type: ignore[arg-type]  # columns of one reader take the rows that it read
         return True
 

@@ -121,8 +121,11 @@ class Decoder:
         alike = expected = self._expected.reader(got)
         for start in range(0, len(run), _CHUNK):
             chunk = range(start, min(start + _CHUNK, len(run)))
-            if alike is not None and alike.read(got, chunk):
-                continue
+            if alike is not None:
+                before = alike.reader.left_out
+                if alike.read(got, chunk):
+                    self._left_out.count(alike.model, alike.reader, before)
+                    continue
             alike = None
             if got.unfolded:
                 self._group(got, *self._mapped(got, run, chunk))
@@ -307,6 +310,8 @@ class Decoder:
         rows: Any = reader.all_fast(raws) if all(raws) or not needed else None
         if rows is None:
             rows = self._rows(got, group, reader, needed=needed)
+        elif isinstance(reader, KnownFeatures):
+            group.note_all(reader, len(group.rows) - len(group.events))
         if rows:
             if group.columns is None:
                 group.columns = reader.gather()
@@ -331,7 +336,8 @@ class Decoder:
                     continue
             if isinstance(reader, KnownFeatures):
                 for name, is_number in reader.strangers:
-                    group.note(name, first + len(rows), is_number=is_number)
+                    row_of = (first + len(rows),)
+                    group.note(name, row_of if is_number else (), () if is_number else row_of)
             rows.append(row)
         group.drop(bad)
         return rows

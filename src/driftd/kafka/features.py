@@ -33,6 +33,7 @@ _EXTRA_FEATURES: Final = 256
 """Features without a type that the fast reader learns for a model; with more distinct ones, rows are read exactly."""
 _NUMBERS: Final = frozenset(bytes([c]) for c in b"-0123456789")
 """What a number of JSON begins with."""
+_SCALAR: Final = str | int | float | bool | None
 _TOO_BIG: Final = 2**1024 - 2**970
 """The least integer that rounds to no float64."""
 
@@ -73,14 +74,20 @@ class KnownFeatures:
         self._elsewhere = elsewhere
         self._extras: list[str] = []
         self._absent: Row = (ABSENT,) * len(self._numeric) + (Mark.ABSENT,) * len(of_type["categorical"])
+        self._nested: set[str] = set()
+        """Features without a type that held an object or a list: many rows at once are read past those."""
         self._structured = all(map(nameable, self._names))
-        self._struct = self._structure() if self._structured else None
-        self._decode = self._decoder()
+        self._struct = self._structure(Raw, Raw()) if self._structured else None
+        self._decode = self._decoder(self._struct)
+        self._scalars = self._struct
+        self._decode_scalars = self._decode
         self._whole: dict[bool, Callable[[bytes | None], Envelope]] = {}
         self.left_out = 0
         """Values of features that have no type, in all rows read."""
         self.strangers: list[tuple[str, bool]] = []
         """Those of the row read last, and whether each is a number."""
+        self.of_all: list[tuple[str, Sequence[int], Sequence[int]]] = []
+        """Those of the rows that were read together last: in which of them each is a number, and in which anything else."""
 
     def fast(self, raw: Raw) -> Row | None:
         """One row, all of whose features are right; None otherwise."""
@@ -103,18 +110,42 @@ class KnownFeatures:
                 if len(raw) and name not in self._elsewhere
             ]
             self.left_out += len(self.strangers)
+            self._note_nested(
+                name
+                for name, raw in zip(self._extras, row[len(self._names) :], strict=True)
+                if bytes(raw)[:1] in (b"{", b"[")
+            )
             return row[: len(self._names)]
         return row
 
     def all_fast(self, raws: Iterable[Raw]) -> list[Row] | None:
         """One row each, if all are right in every part; None otherwise."""
-        decode, astuple = self._decode, msgspec.structs.astuple
-        if decode is None or self._extras:
+        decode, astuple = self._decode_scalars, msgspec.structs.astuple
+        if decode is None:
             return None
         try:
-            return [astuple(decode(raw)) for raw in raws]
+            return self.known([astuple(decode(raw)) for raw in raws])
         except NOT_SO:
             return None
+
+    def known(self, rows: list[Row]) -> list[Row] | None:
+        """Rows read together, without the features that have no type: `of_all` tells of those. None: one is not right."""
+        self.of_all = []
+        if not self._extras:
+            return rows
+        first, found = len(self._names), []
+        for name, values in zip(self._extras, zip(*[row[first:] for row in rows], strict=True), strict=True):
+            column: Sequence[object] = values
+            if name in self._nested:
+                raws = cast("Sequence[Raw]", values)
+                if not all(map(sound, raws)):
+                    return None
+                column = list(map(_of_raw, raws))
+            if name not in self._elsewhere:
+                found.append((name, *_numbers_and_others(column)))
+        self.of_all = [(name, numbers, others) for name, numbers, others in found if numbers or others]
+        self.left_out += sum(len(numbers) + len(others) for _, numbers, others in self.of_all)
+        return [row[:first] for row in rows]
 
     def exact(self, features: Mapping[str, object] | None) -> Row:
         """The same row from a generic object, with BAD for what is wrong."""
@@ -126,6 +157,7 @@ class KnownFeatures:
             self.strangers = [(name, type(features[name]) in (int, float)) for name in strangers - self._elsewhere]
             self.left_out += len(self.strangers)
             self._learn(strangers)
+            self._note_nested(name for name in strangers if isinstance(features[name], dict | list))
         get, first = features.get, len(self._numeric)
         numbers = [number(get(name, Mark.ABSENT)) for name in self._names[:first]]
         return (*numbers, *(scalar(get(name, Mark.ABSENT)) for name in self._names[first:]))
@@ -139,35 +171,52 @@ class KnownFeatures:
         new = sorted(filter(nameable, set(strangers) - set(self._extras)))[: _EXTRA_FEATURES - len(self._extras)]
         if new and self._structured:
             self._extras += new
-            self._struct = self._structure()
-            self._decode = self._decoder()
+            self._struct = self._structure(Raw, Raw())
+            self._decode = self._decoder(self._struct)
+            self._made_scalars()
+
+    def _note_nested(self, names: Iterable[str]) -> None:
+        new = set(names) & set(self._extras) - self._nested
+        if new:
+            self._nested |= new
+            self._made_scalars()
+
+    def _made_scalars(self) -> None:
+        """Many rows at once are read into a struct in which also what has no type is decoded: it is looked at together."""
+        self._scalars = self._structure(_SCALAR, Mark.ABSENT)
+        self._decode_scalars = self._decoder(self._scalars)
+        self._whole.clear()
 
     def whole(self, *, needed: bool) -> Callable[[bytes | None], Envelope] | None:
         """Reads an event of the native form with its features, which then are a struct of one row in place of Raw.
 
-        It accepts only what is right in every part; `needed`: features must be there, or they are None. None where
-        features may be left out, which must be counted.
+        It accepts only what is right in every part; `needed`: features must be there, or they are None. The rows are for
+        `known`.
         """
-        if self._struct is None or self._extras:
+        if self._scalars is None:
             return None
         if needed not in self._whole:
-            absent = None if needed else self._struct()
-            fields = [("features", self._struct, absent)]
+            absent = None if needed else self._scalars()
+            fields = [("features", self._scalars, absent)]
             whole = msgspec.defstruct("Whole", fields, bases=(Envelope,), gc=False, forbid_unknown_fields=True)
             self._whole[needed] = msgspec.json.Decoder(whole).decode  # type: ignore[assignment]
         return self._whole[needed]
 
-    def _decoder(self) -> Callable[[Raw], msgspec.Struct] | None:
-        return None if self._struct is None else msgspec.json.Decoder(self._struct).decode
+    @staticmethod
+    def _decoder(struct: type[msgspec.Struct] | None) -> Callable[[Raw], msgspec.Struct] | None:
+        return None if struct is None else msgspec.json.Decoder(struct).decode
 
-    def _structure(self) -> type[msgspec.Struct]:
+    def _structure(self, extra: object, absent: object) -> type[msgspec.Struct]:
+        """`extra`: as what a feature without a type is read, and what stands for one that is not there."""
         fields: list[tuple[str, object, object]] = []
         for i in range(len(self._names)):
             if i < len(self._numeric):
                 fields.append((f"f{i}", float | None, ABSENT))
             else:
-                fields.append((f"f{i}", str | int | float | bool | None, Mark.ABSENT))
-        fields += [(f"f{i}", Raw, Raw()) for i in range(len(fields), len(fields) + len(self._extras))]
+                fields.append((f"f{i}", _SCALAR, Mark.ABSENT))
+        for name in self._extras:
+            of = (Raw, Raw()) if name in self._nested else (extra, absent)
+            fields.append((f"f{len(fields)}", *of))
         rename = {f"f{i}": name for i, name in enumerate(self._names + self._extras)}
         return msgspec.defstruct("Features", fields, rename=rename, gc=False, frozen=True, forbid_unknown_fields=True)
 
@@ -259,6 +308,26 @@ class AnyColumns:
 _scalars: Final = cast(
     "Callable[[Raw], dict[str, object]]", msgspec.json.Decoder(dict[str, str | int | float | bool | None]).decode
 )
+
+
+def _of_raw(raw: Raw) -> object:
+    """Mark.ABSENT, or a number or a text as the raw value is one."""
+    if not len(raw):
+        return Mark.ABSENT
+    return 0 if bytes(raw)[:1] in _NUMBERS else ""
+
+
+def _numbers_and_others(column: Sequence[object]) -> tuple[Sequence[int], Sequence[int]]:
+    """The rows with a number, and those with anything else, but for those without a value."""
+    kinds = set(map(type, column))
+    every = range(len(column))
+    if Mark not in kinds:
+        if kinds <= {int, float}:
+            return every, ()
+        if not kinds & {int, float}:
+            return (), every
+    numbers = [i for i in every if type(column[i]) in (int, float)]
+    return numbers, [i for i in every if type(column[i]) not in (int, float, Mark)]
 
 
 def number(value: object) -> float:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from driftd.core.event import KINDS, ROW, STRANGERS, UNVERSIONED, Kind, Refusal, record_offset
 from driftd.kafka.block import RecordRun
 from driftd.kafka.envelope import Envelope
-from driftd.kafka.features import AnyColumns, KnownColumns, good_name, signal_of
+from driftd.kafka.features import AnyColumns, KnownColumns, KnownFeatures, good_name, signal_of
 from driftd.kafka.mapping import FRAMED, READS, Compiled, Reads, TopicFormat, compile_mapping, format_of, is_backfill
 from driftd.kafka.reasons import Reason, Refused
 
@@ -75,8 +75,8 @@ class Group:
         if self.kind == "label" and event.label is UNSET:
             raise Refused(Reason.LABEL_MISSING)
 
-    def note(self, feature: str, row: int, *, is_number: bool) -> None:
-        """The event in this row of the columns has a feature without a type."""
+    def note(self, feature: str, numbers: Iterable[int], others: Iterable[int]) -> None:
+        """The rows of the columns whose events have a feature without a type: as a number, and as anything else."""
         name = signal_of(feature)
         rows = self.strangers.get(name)
         if rows is None:
@@ -88,7 +88,13 @@ class Group:
                     return
                 del self.strangers[last]
             rows = self.strangers[name] = ([], [])
-        rows[0 if is_number else 1].append(row)
+        rows[0].extend(numbers)
+        rows[1].extend(others)
+
+    def note_all(self, reader: KnownFeatures, first: int) -> None:
+        """Those of the rows that were read together last, of which the first is this one of the columns."""
+        for feature, numbers, others in reader.of_all:
+            self.note(feature, (first + i for i in numbers), (first + i for i in others))
 
     def drop(self, bad: set[int]) -> None:
         """Take events out again: `bad` are places in `events`."""
