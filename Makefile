@@ -5,6 +5,7 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 LOCKER := .cache/locker
 PORT ?= 9092
+SEED ?= 1
 
 # The first Python that runs (a shim of pyenv may exist and fail), is new enough and can make a venv.
 find_python = for python in python3.13 python3.12 python3.11 python3; do \
@@ -12,7 +13,7 @@ find_python = for python in python3.13 python3.12 python3.11 python3; do \
 PYTHON ?= $(shell $(find_python))
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo walk test lint bench fleet grafana kafka prometheusrule lock clean
+.PHONY: help install demo walk test lint bench fleet calibrate grafana kafka prometheusrule lock clean
 
 help: ## show this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "make %-14s %s\n", $$1, $$2}'
@@ -46,6 +47,9 @@ bench: install ## measure CPU per event beside simpler readers
 
 fleet: install ## watch 1,000 models for 10 minutes through three kills
 	$(BIN)/python -m tests.bench.fleet
+
+calibrate: install ## measure false alarms and write docs/calibration.md, in about an hour; CELLS=20 SEED=1 for a sample
+	$(BIN)/python -m tests.calibrate --seed $(SEED) $(if $(CELLS),--cells $(CELLS)) $(if $(SHARE),--share $(SHARE))
 
 grafana: install ## write the dashboards of Grafana anew from their code
 	$(BIN)/python -m grafana.build
