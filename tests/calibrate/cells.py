@@ -90,8 +90,9 @@ class Stream:
 
     @property
     def counted(self) -> bool:
-        """Independent and of few different values: counts are drawn, not values."""
-        return self.dependence == "independent" and bool(self.kind.shares)
+        """Independent and of few different values: counts are drawn, not values. They have no moments."""
+        moments = self.exact and self.kind.role == "number"
+        return self.dependence == "independent" and bool(self.kind.shares) and not moments
 
     @property
     def ranked(self) -> bool:

@@ -52,7 +52,6 @@ class Tally:
     windows: int = 0
     hits: list[int] = field(default_factory=lambda: [0] * len(LEVELS))
     fixed: list[tuple[float, ...]] = field(default_factory=list)
-    fixed_windows: int = 0
 
 
 @dataclass(frozen=True)
@@ -107,7 +106,6 @@ def add(tally: Tally, passed: Ints) -> None:
         rates = np.stack([(passed[1:] > i).mean(axis=0) for i in range(len(LEVELS))], axis=1)
         room = FIXED_REFERENCES - len(tally.fixed)
         tally.fixed += [tuple(row) for row in rates.tolist()[:room]]
-        tally.fixed_windows = len(passed) - 1
 
 
 # -- where counts come from ------------------------------------------------------------------------------------------
@@ -201,7 +199,8 @@ def _drawn(rng: Rng, stream: Stream, signals: int) -> _Windows:
         parts.append(_parts(_codes(axis, stream.kind, row), stream.m, axis.cells + 3))
         once.append(0 if seen is None else int((seen == 1).sum()))
         if stream.exact and isinstance(axis, Numeric):
-            q = np.rint(np.clip((row - axis.centre) / axis.scale, -CLIP, CLIP) * FIXED).astype(np.int64)
+            z = (_numbers(stream.kind, row) - axis.centre) / axis.scale
+            q = np.rint(np.clip(z, -CLIP, CLIP) * FIXED).astype(np.int64)
             moments[:2, i] = q.sum(), ((q * q + FIXED // 2) // FIXED).sum()
     return _Series(latent, stream, axes, _built(stream, axes, parts, once, moments))
 
@@ -217,11 +216,16 @@ def _axis(i: int, kind: Kind, seen: Ints) -> Axis:
     return Numeric(name, np.array([-1.0, 0.0]), 0.0, 1.0)
 
 
+def _numbers(kind: Kind, values: Floats) -> Floats:
+    """Integers are squeezed by a factor, which no statistic sees."""
+    return values / len(kind.shares) if kind.shares else values
+
+
 def _codes(axis: Axis, kind: Kind, values: Floats) -> Ints:
     if isinstance(axis, Categorical):
         return np.take(axis.codes([str(v) for v in range(len(kind.shares))]), values.astype(np.int64))
     if kind.role == "number":
-        return axis.codes_of(values / len(kind.shares) if kind.shares else values)
+        return axis.codes_of(_numbers(kind, values))
     state = axis.cells + ("null", "absent").index(kind.role)
     return np.where(values > 0, state, 1)
 

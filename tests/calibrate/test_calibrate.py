@@ -115,6 +115,15 @@ def test_squeezed_values_are_the_same_to_psi(monkeypatch) -> None:
     assert p_values(monkeypatch, stream, 50).tolist() == p_values(monkeypatch, exact, 50).tolist()
 
 
+@pytest.mark.parametrize(("kind", "deviation"), [("normal", 1.0), ("integers", 3**0.5 / 20)])
+def test_what_sees_more_than_ranks_gets_moments(kind, deviation) -> None:
+    stream = replace(one_stream(replace(NORMAL, kind=kind)), exact=True)
+    assert not stream.counted
+    reference = measure._drawn(np.random.default_rng(0), stream, 20).reference
+    scales = np.array([axis.scale for _, axis in reference.grid.numeric_axes])
+    assert (reference.deviations() * scales).mean() == pytest.approx(deviation, rel=0.02)
+
+
 @pytest.mark.parametrize(("dependence", "phi"), [("independent", 0.0), ("AR(1) 0.5", 0.5), ("AR(1) 0.9", 0.9)])
 def test_series_depend_on_their_past_as_they_say(dependence, phi) -> None:
     for kind in (Kind("normal", lambda z: z), Kind("heavy", lambda z: z, degrees=3)):
