@@ -55,6 +55,13 @@ class Grouping:
         """Groups [..., groups] added up to [..., signals]."""
         return np.add.reduceat(groups, self.first[:-1], axis=-1)
 
+    def shares(self, groups: Floats, added: float = 0.0) -> Floats:
+        """The share of each group [..., groups] of its signal's total, after `added` to each; 0 where all are empty."""
+        out: Floats = (groups + added) / np.repeat(
+            np.maximum(self.totals(groups) + added * self.sizes, 0.5), self.sizes, axis=-1
+        )
+        return out
+
 
 def power_of_two(n: NDArray[np.int64] | NDArray[np.float64]) -> NDArray[np.int64]:
     """Each n, at least 1, rounded down to a power of two."""
@@ -138,10 +145,12 @@ def psi(groups: Grouping, current: Floats, reference: Floats) -> Floats:
     distribution its mean is about (B - 1)(1/n + 1/m) for B groups (Yurdakul & Naranjo, "Statistical properties of the
     population stability index", 2020). Beside a lone cell the rest counts only where its share has risen.
     """
-    sizes = groups.sizes
-    p = (current + ADDED) / np.repeat(groups.totals(current) + ADDED * sizes, sizes, axis=-1)
-    q = (reference + ADDED) / np.repeat(groups.totals(reference) + ADDED * sizes, sizes, axis=-1)
-    out = groups.totals((p - q) * np.log(p / q))
+    p, q = groups.shares(current, ADDED), groups.shares(reference, ADDED)
+    return only_rise(groups, groups.totals((p - q) * np.log(p / q)), current, reference)
+
+
+def only_rise(groups: Grouping, out: Floats, current: Floats, reference: Floats) -> Floats:
+    """A distance [..., signals], but 0 where the rest beside a lone cell has not risen."""
     if not groups.lone.any():
         return out
     last = groups.first[1:] - 1
