@@ -7,9 +7,10 @@ shares as they are. Where either side has no value at all, nothing can be said, 
 Beside a lone cell only a rise of the rest counts, as for PSI. What each is with no drift is in `null`.
 
 What binning costs. Each is that of the groups; the *exact* one is that of the raw values, each distinct value a group
-of its own. Putting values together can only lower an f-divergence (Csiszar 1967), and how much is lost in a group c of
-shares p_c, q_c (counts a_c of n, b_c of m) is bounded below, by the case where its values are told apart perfectly. A
-group of one value (a category, an atom) loses nothing. L-infinity is no f-divergence: it has a bound of its own.
+of its own. Putting values together can only lower an f-divergence (Csiszar 1967). The most that it loses in a group c of
+shares p_c, q_c (counts a_c of n, b_c of m) is what that group would add if no value of it were on both sides; this is
+the bound that each names, a sum over the groups of several values. A group of one value (a category, an atom) loses
+nothing. L-infinity is no f-divergence: it has bounds of its own.
 """
 
 from __future__ import annotations

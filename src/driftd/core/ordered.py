@@ -31,8 +31,8 @@ class Ordered:
     near: Floats
     """[2, numbers]: how wide the outermost bins are as far as most of their values go, the first and the last.
 
-    They reach to the last value known, and would be nearly empty if values lay evenly in them: twice the next bins'
-    width (the widest of three) holds as much of an exponential tail of the same mass, by its mean.
+    They reach to the last value known, and most of that is nearly empty. Values that lie evenly over twice the next bins'
+    width (the widest of three) have the mean of an exponential tail of the same mass.
     """
 
     @classmethod
@@ -83,9 +83,9 @@ class Ordered:
         return self._of_total(since, cells)
 
     def integral(self, left: Floats, right: Floats, reach: Floats, mean: Floats) -> Floats:
-        """Of something, [..., numbers], that is `mean` [..., cells] on the average of each cell, and |left| and |right| at
-        its ends; in the outermost bins `mean` over `reach` [..., 2, numbers] at the inner end, then what it is at the
-        border.
+        """Of a function of the value, [..., numbers], that averages `mean` [..., cells] over each cell, and is |left| and
+        |right| at its ends. In the outermost bins that holds over `reach` [..., 2, numbers] from the inner end; beyond it
+        is what it is at the border.
         """
         ends = self.outermost
         parts = mean * self.widths
