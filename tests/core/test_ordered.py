@@ -150,6 +150,8 @@ def test_odd_values_give_numbers(name) -> None:
     n = [cells.astype(float) for cells in (sides.cells.totals(sides.a), sides.cells.totals(sides.b))]
     assert math.isfinite(null.kolmogorov_smirnov(sides.cells, sides.b, *n)[0])
     assert math.isfinite(null.wasserstein(sides.cells, sides.b, sides.deviation, *n)[0])
+    if name == "no value now":
+        assert ks == w == 0
     moved = {"constant that moved": 1, "one value": 1, "huge beside a tiny reference": 0.5}
     if name in moved:
         assert ks == moved[name]
@@ -162,6 +164,12 @@ def test_a_grid_whose_sample_missed_the_greatest_by_far_has_places() -> None:
     with np.errstate(all="raise"):
         cells = Ordered.of(grid)
     assert cells.widths.tolist() == [0.0, 1.0, CLIP - 1.0, 0.0]
+
+
+def test_borders_further_apart_than_the_greatest_float_have_places() -> None:
+    most = sys.float_info.max
+    cells = Ordered.of(Grid([Numeric("x", np.array([-most, most]), most / 2, most / 2)]))
+    assert cells.widths.tolist() == [0.0, 4.0, 0.0]
 
 
 def test_an_outermost_bin_is_as_wide_as_the_next_ones_twice() -> None:

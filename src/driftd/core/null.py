@@ -1,11 +1,11 @@
 """What each distance is, in the mean, where nothing has drifted: two independent samples of n and m of one distribution.
 
 Distances between samples are never 0. What they show without any drift is taken off, so that effect = max(0, value -
-null mean) is near 0 at any n. With s^2 = 1/n + 1/m the differences of shares are nearly normal, with variance s^2 q_i (1 -
-q_i) and covariance -s^2 q_i q_j, q the reference's shares; all below follows from that, to the first order in s, so it
-is a factor of the reference alone, times s or s^2. With 5 expected in a group it is right to a sixth, with 20 to a
-twentieth (docs/statistics.md has the figures, tests hold them). Beside a lone cell only a rise counts, so the mean is about half: the whole is taken
-off, which is the side that waits.
+null mean) is near 0 at any n. With s^2 = 1/n + 1/m the differences of shares are nearly normal, with variance
+s^2 q_i (1 - q_i) and covariance -s^2 q_i q_j, q the reference's shares; all below follows from that, to the first order
+in s, so it is a factor of the reference alone, times s or s^2. With 5 expected in a group it is right to a sixth, with 20
+to a twentieth (docs/statistics.md has the figures, tests hold them). Beside a lone cell only a rise counts, so the mean is
+about half: the whole is taken off, which is the side that waits.
 
 Maxima of correlated normals have no closed form: their means are averages over DRAWS fixed normal numbers, so that no run
 differs from another. They are right to one per cent, and cost some milliseconds a signal: they are for a reference, once.
