@@ -151,9 +151,10 @@ def _signal(signal: Mapping[str, Any], behind: Mapping[str, Any], champion: str 
     if changed := words.change(signal):
         lines.append(f"  {changed}: {words.moved(signal.get('moved'))}")
     if "before" in signal:
+        own = f"delta {behind['delta']}" if "delta" in behind else words.settings_of(behind.get("parameters"))
         lines.append(
             f"  from {_number(signal['before'])} to {_number(signal['after'])}, {signal['direction']};"
-            f" delta {behind['delta']}, the detector's window {behind['width']} events after the cut"
+            f" {own}, the detector's window {behind['width']} events after the cut"
         )
     if "law" in behind:
         lines.append(

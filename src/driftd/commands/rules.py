@@ -13,6 +13,7 @@ import numpy as np
 
 from driftd.app import references
 from driftd.core.action import rfc3339
+from driftd.core.detectors import parameters_of
 from driftd.core.distance import Floats
 from driftd.core.engine import Engine
 from driftd.core.event import Kind
@@ -21,6 +22,7 @@ from driftd.core.monitor import Monitor
 from driftd.core.power import levels, rounded_down, smallest_shifts, values_in, values_of
 from driftd.core.reference import FLOOR, RATES, Reference
 from driftd.core.spec import DetectorRule, WindowRule
+from driftd.deliver.words import settings_of
 from driftd.http.documents import smallest_shift
 from driftd.http.shifts import words
 from driftd.settings.load import load
@@ -158,7 +160,7 @@ def _detector(rule: DetectorRule, reference: Reference) -> Document:
         "rule": rule.name,
         "detector": rule.detector,
         "on": [name for name in rule.on if name in reference.grid.names],
-        "delta": rule.delta,
+        **({"delta": rule.delta} if rule.detector == "adwin" else {"parameters": parameters_of(rule)}),
         "min_effect": rule.min_effect,
     }
 
@@ -186,10 +188,12 @@ def _lines(one: Mapping[str, Any]) -> Iterator[str]:
 
 def _detector_lines(rule: Mapping[str, Any]) -> Iterator[str]:
     yield f"  rule {rule['rule']}: {rule['detector']} on {', '.join(rule['on'])}"
-    yield (
-        f"    tells a change of {rule['min_effect']:g} sd or more; delta {rule['delta']:g} is the level of one of its"
-        " looks, no share of a budget"
+    own = (
+        f"delta {rule['delta']:g} is the level of one of its looks"
+        if "delta" in rule
+        else settings_of(rule["parameters"])
     )
+    yield f"    tells a change of {rule['min_effect']:g} sd or more; {own}, no share of a budget"
 
 
 def _rule_lines(rule: Mapping[str, Any]) -> Iterator[str]:

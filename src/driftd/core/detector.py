@@ -243,17 +243,17 @@ class Adwin:
         if found != (DETECTOR, FORMAT):
             raise ValueError(f"want the state of (detector, format) {(DETECTOR, FORMAT)!r}, not of {found!r}")
         adwin = cls(
-            delta=_real(state.get("delta"), "delta"),
-            clock=_whole(state.get("clock"), "clock"),
-            max_buckets=_whole(state.get("max_buckets"), "max_buckets"),
-            min_window_length=_whole(state.get("min_window_length"), "min_window_length"),
-            grace_period=_whole(state.get("grace_period"), "grace_period"),
+            delta=real(state.get("delta"), "delta"),
+            clock=whole(state.get("clock"), "clock"),
+            max_buckets=whole(state.get("max_buckets"), "max_buckets"),
+            min_window_length=whole(state.get("min_window_length"), "min_window_length"),
+            grace_period=whole(state.get("grace_period"), "grace_period"),
         )
-        adwin._changes = _whole(state.get("changes"), "changes")
-        adwin._slices = _whole(state.get("slices"), "slices")
-        adwin._cut = _whole(state.get("cut"), "cut") != 0
-        adwin._total = _real(state.get("total"), "total")
-        adwin._m2 = _real(state.get("m2"), "m2")
+        adwin._changes = whole(state.get("changes"), "changes")
+        adwin._slices = whole(state.get("slices"), "slices")
+        adwin._cut = whole(state.get("cut"), "cut") != 0
+        adwin._total = real(state.get("total"), "total")
+        adwin._m2 = real(state.get("m2"), "m2")
         adwin._rows = [[_bucket(item) for item in _items(row)] for row in _items(state.get("rows"))]
         adwin._width = sum(n for row in adwin._rows for n, _, _ in row)
         filled = bool(adwin._rows) and all(1 <= len(row) <= adwin.max_buckets for row in adwin._rows)
@@ -262,13 +262,13 @@ class Adwin:
         return adwin
 
 
-def _whole(value: object, name: str) -> int:
+def whole(value: object, name: str) -> int:
     if type(value) is not int or value < 0:
         raise ValueError(f"a detector's state is broken: {name} is {value!r}, not a count")
     return value
 
 
-def _real(value: object, name: str) -> float:
+def real(value: object, name: str) -> float:
     match value:
         case int() | float() if abs(value) <= LIMIT:  # an encoder may have written 1.0 as 1
             return float(value)
@@ -285,5 +285,5 @@ def _items(value: object) -> list[object]:
 def _bucket(value: object) -> Bucket:
     match value:
         case [n, total, m2] if n != 0:
-            return _whole(n, "a bucket's count"), _real(total, "a bucket's sum"), _real(m2, "a bucket's M2")
+            return whole(n, "a bucket's count"), real(total, "a bucket's sum"), real(m2, "a bucket's M2")
     raise ValueError(f"a detector's state is broken: a bucket is [count above 0, sum, M2], not {value!r}")

@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import Literal
 
 from driftd.core.action import Action, rfc3339, stable_id
+from driftd.core.detectors import parameters_of
 from driftd.core.event import Kind
 from driftd.core.finding import Finding, rounded
 from driftd.core.retrain import describe
@@ -107,7 +108,9 @@ def _budget(model: Model, rule: str) -> dict[str, object] | None:
             return {"false_alarms_per_year": rounded(window_rule.false_alarms_per_year)}
     for detector_rule in model.detector_rules:
         if detector_rule.name == rule:
-            return {"detector": detector_rule.detector, "delta": rounded(detector_rule.delta)}
+            if detector_rule.detector == "adwin":
+                return {"detector": detector_rule.detector, "delta": rounded(detector_rule.delta)}
+            return {"detector": detector_rule.detector, "parameters": parameters_of(detector_rule)}
     return None
 
 

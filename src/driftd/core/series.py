@@ -12,7 +12,7 @@ import numpy as np
 
 from driftd.core.alert import Alert
 from driftd.core.beside import Beside
-from driftd.core.detector import Adwin
+from driftd.core.detectors import restore
 from driftd.core.evaluate import Evaluator
 from driftd.core.event import Kind
 from driftd.core.finding import Finding, Origin, Subject, finding
@@ -180,7 +180,7 @@ class Series:
         rows = cast("dict[str, Any]", plain)
         self.evaluator.alerts = {(r, s): Alert.from_plain(a) for r, s, a in rows["alerts"]}
         self.watch.alerts = {(r, s): Alert.from_plain(a) for r, s, a in rows["jumps"]}
-        self.watch.detectors = {(r, s): Adwin.restore(d) for r, s, d in rows["detectors"]}
+        self.watch.detectors = {(r, s): restore(d) for r, s, d in rows["detectors"]}
         self.watch.last_change = {(r, s): (at, effect) for r, s, (at, effect) in rows["changes"]}
         self.panes, self.evaluations = rows["panes"], rows["evaluations"]
         self.errors = dict(rows["errors"])

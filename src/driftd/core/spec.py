@@ -18,6 +18,7 @@ SEVERITIES: tuple[Severity, ...] = ("warning", "critical")
 """In rising order."""
 Statistic = Literal["psi", "null_rate", "absent_rate", "new_rate"]
 Direction = Literal["both", "up", "down"]
+DetectorName = Literal["adwin", "page_hinkley", "hddm_a", "hddm_w", "kswin", "ddm", "eddm", "fhddm"]
 SignalType = Literal["numeric", "categorical"]
 NewVersion = Literal["inherit", "learn", "hold"]
 Against = Literal["reference", "champion"]
@@ -97,16 +98,19 @@ class WindowRule:
 
 @dataclass(frozen=True, slots=True)
 class DetectorRule:
-    """A rule on a sequential detector. `min_effect` is in standard deviations of the reference."""
+    """A rule on a sequential detector. `min_effect` is in standard deviations of the reference. `delta` is ADWIN's;
+    `parameters`: what was said of the detector's others (`core.detectors`), by name.
+    """
 
     name: str
-    detector: Literal["adwin"] = "adwin"
+    detector: DetectorName = "adwin"
     on: tuple[str, ...] = ("prediction",)
     delta: float = 0.002
     min_effect: float = 0.25
     direction: Direction = "both"
     resolve_after: int = 6 * HOUR
     severity: Severity = "warning"
+    parameters: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,9 +6,12 @@ The time of a change is the end of the pane that fed it.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from driftd.core.action import rfc3339
 from driftd.core.alert import Alert
 from driftd.core.detector import Adwin, Change, from_fixed
+from driftd.core.detectors import Detector, make, parameters_of, serves, takes
 from driftd.core.finding import Finding, Origin, Subject, finding, rounded
 from driftd.core.grid import Grid, Numeric
 from driftd.core.pane import Pane
@@ -22,7 +25,7 @@ class Watch:
 
     def __init__(self, origin: Origin, model: Model, grid: Grid) -> None:
         self.origin, self.model, self.grid = origin, model, grid
-        self.detectors: dict[tuple[str, str], Adwin] = {}
+        self.detectors: dict[tuple[str, str], Detector] = {}
         self.alerts: dict[tuple[str, str], Alert] = {}
         self.last_change: dict[tuple[str, str], tuple[int, float]] = {}
         """Pane end and effect of the newest change that was large enough."""
@@ -42,8 +45,10 @@ class Watch:
             if i is None or not self.grid.numeric[i]:
                 continue
             key = (rule.name, name)
-            detector = self.detectors.setdefault(key, Adwin(delta=rule.delta))
             deviation = float(reference.deviations()[i])
+            detector = self._detector(rule, i, deviation)
+            if detector is None:
+                continue
             change = _feed(detector, pane, i, rule, deviation)
             alert = self.alerts.get(key) or Alert()
             if change is not None:
@@ -67,6 +72,20 @@ class Watch:
             *finding("resolved", rule.name, window, resolved, "calm", explain),
             *finding("firing", rule.name, window, fired, "", explain),
         ]
+
+    def _detector(self, rule: DetectorRule, i: int, deviation: float) -> Detector | None:
+        """The rule's detector of a signal: the one that there is, or a new one where the rule asks for another."""
+        axis = self.grid.axes[i]
+        assert isinstance(axis, Numeric)
+        key = (rule.name, axis.name)
+        found = self.detectors.get(key)
+        if found is not None and serves(found, rule):
+            return found
+        self.detectors.pop(key, None)
+        made = make(rule, axis, deviation)
+        if made is not None:
+            self.detectors[key] = made
+        return made
 
     def _subject(
         self, rule: DetectorRule, i: int, change: Change | None, effect: float, alert: Alert, reference: Reference
@@ -97,12 +116,21 @@ class Watch:
             fields["after"] = rounded(change.after * axis.scale + axis.centre)
             fields["direction"] = "up" if change.difference > 0 else "down"
             fields["moved"] = {"what": "mean", "from": fields["before"], "to": fields["after"]}
-        explain = {"delta": rule.delta, "width": detector.width, "changes": detector.changes}
+        own = {"delta": rule.delta} if isinstance(detector, Adwin) else {"parameters": parameters_of(rule)}
+        explain = {**own, "width": detector.width, "changes": detector.changes}
         rank = abs(effect) / max(rule.min_effect, 1e-9)
         return Subject(axis.name, alert.alert_id, alert.severity, rank, fields, explain)
 
+    def _deaf(self) -> Iterator[tuple[str, str]]:
+        """(rule, signal) where the rule's detector cannot take the signal's values. They are shown, and never healthy."""
+        for rule in self.model.detector_rules:
+            axes = (self.grid.axes[self.grid.index[name]] for name in rule.on if name in self.grid.index)
+            yield from ((rule.name, x.name) for x in axes if isinstance(x, Numeric) and not takes(rule.detector, x))
+
     def views(self) -> tuple[DetectorView, ...]:
-        out = []
+        out = [
+            DetectorView(name, rule, "insufficient_data", None, 0.0, 0, 0, None, None) for rule, name in self._deaf()
+        ]
         for (rule, signal), detector in sorted(self.detectors.items()):
             alert = self.alerts.get((rule, signal))
             change = self.last_change.get((rule, signal))
@@ -122,10 +150,10 @@ class Watch:
                     alert.alert_id if alert else None,
                 )
             )
-        return tuple(out)
+        return tuple(sorted(out, key=lambda view: (view.rule, view.signal)))
 
 
-def _feed(detector: Adwin, pane: Pane, signal: int, rule: DetectorRule, deviation: float) -> Change | None:
+def _feed(detector: Detector, pane: Pane, signal: int, rule: DetectorRule, deviation: float) -> Change | None:
     """Feed a pane's slices in event order; the largest change that the rule asks for, if one was found."""
     worst: Change | None = None
     rows = pane.slices[pane.slices[:, 0] == signal]

@@ -51,6 +51,13 @@ def number(value: object) -> str:
     return f"{value:,.0f}" if abs(value) >= 1_000 else f"{value:.4g}"
 
 
+def settings_of(parameters: object) -> str:
+    """A detector's parameters by name, as a row of words."""
+    if not isinstance(parameters, dict):
+        return "?"
+    return ", ".join(f"{name} {number(value)}" for name, value in parameters.items())
+
+
 def percent(value: object) -> str:
     if not isinstance(value, (int, float)):
         return "?"
@@ -148,6 +155,8 @@ def sure(data: Data, signals: Sequence[Data]) -> str:
     budget = budget if isinstance(budget, dict) else {}
     if "delta" in budget:
         return f"{str(budget.get('detector', '')).upper()} at its own false-alarm level of {number(budget['delta'])}."
+    if "detector" in budget:
+        return f"{str(budget['detector']).upper()} with {settings_of(budget.get('parameters'))}; no share of a budget."
     worst = signals[0] if signals else {}
     p = worst.get("p_value")
     told = []

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from driftd.settings.document import Node
@@ -38,7 +38,8 @@ PATHS: tuple[Key, ...] = (
 )
 """Keys that hold paths, relative to the file that names them."""
 
-_DETECTOR = frozenset({"detector", "delta", "min_effect", "direction", "resolve_after", "severity"})
+_OWN = frozenset({"delta", "parameters"})
+_DETECTOR = _OWN | {"detector", "min_effect", "direction", "resolve_after", "severity"}
 _STATISTIC = frozenset({"statistic", "warning", "critical", "persist", "false_alarms"})
 _LEARN, _FILES = frozenset({"learn"}), frozenset({"file", "versions"})
 
@@ -51,7 +52,7 @@ def overlay(base: Node | None, top: Node, key: Key = ()) -> Node:
         return base
     if not isinstance(top.value, dict):
         return top
-    dropped = _excluded(frozenset(top.value), key)
+    dropped = _excluded(base.value, top.value, key)
     merged = {name: node for name, node in base.value.items() if name not in dropped}
     for name, node in top.value.items():
         merged[name] = overlay(merged.get(name), node, (*key, name))
@@ -91,14 +92,16 @@ def _may_be_null(key: Key) -> bool:
             return False
 
 
-def _excluded(given: frozenset[str], key: Key) -> frozenset[str]:
-    """What `base` says and no longer holds, because `top` chose the other of two ways."""
+def _excluded(base: Mapping[str, Node], top: Mapping[str, Node], key: Key) -> frozenset[str]:
+    """What `base` says and no longer holds, because `top` chose another of several ways."""
+    given = frozenset(top)
     match key:
         case ("monitoring", "reference") | ("models", _, "reference"):
             return (_FILES if given & _LEARN else frozenset()) | (_LEARN if given & _FILES else frozenset())
         case ("monitoring", "rules", _) | ("models", _, "rules", _):
             if "detector" in given:
-                return _STATISTIC
+                other = "detector" in base and base["detector"].value != top["detector"].value
+                return _STATISTIC | _OWN if other else _STATISTIC
             return _DETECTOR if "statistic" in given else frozenset()
         case _:
             return frozenset()

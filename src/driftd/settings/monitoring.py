@@ -8,9 +8,10 @@ from typing import Annotated, Final, Literal
 
 from pydantic import BeforeValidator, Discriminator, Field, Tag, model_validator
 
-from driftd.core import spec
+from driftd.core import detectors, spec
 from driftd.core.event import Kind
 from driftd.settings.expect import Expect
+from driftd.settings.keys import nearest
 from driftd.settings.quantity import (
     Duration,
     FalseAlarms,
@@ -123,13 +124,38 @@ class WindowRule(Section):
 class DetectorRule(Section):
     """A rule on a sequential detector."""
 
-    detector: Literal["adwin"]
+    detector: spec.DetectorName
     on: Annotated[Many[str], Field(min_length=1)] = _DETECTOR.on
     delta: Annotated[float, Field(gt=0, lt=1)] = _DETECTOR.delta
     min_effect: Annotated[float, Field(ge=0)] = _DETECTOR.min_effect
     direction: spec.Direction = _DETECTOR.direction
     resolve_after: Span = _DETECTOR.resolve_after
     severity: spec.Severity = _DETECTOR.severity
+    parameters: Named[int | float] = Field(default={})
+
+    @model_validator(mode="after")
+    def _of_this_detector(self) -> DetectorRule:
+        known = detectors.PARAMETERS[self.detector]
+        for name in self.parameters:
+            if name not in known:
+                near = nearest(name, known)
+                hint = f"did you mean `{near}`?" if near else f"it takes {', '.join(known)}"
+                own = (
+                    "`delta` of adwin stands beside `detector`" if (self.detector, name) == ("adwin", "delta") else hint
+                )
+                refuse(f"{self.detector} has no parameter `{name}`", own)
+        if self.detector != "adwin" and "delta" in self.model_fields_set:
+            refuse(
+                f"`delta` beside `detector` is adwin's, not {self.detector}'s",
+                f"write `parameters: {{...}}`, of {', '.join(known)}",
+            )
+        if self.detector in detectors.RISES_ONLY and self.direction == "down":
+            refuse(f"{self.detector} finds no falls", "leave out `direction`, or choose another detector")
+        try:
+            detectors.check(self.core(""))
+        except ValueError as error:
+            refuse(f"{self.detector}: {error}", "docs/statistics.md says what it means")
+        return self
 
     def core(self, name: str) -> spec.DetectorRule:
         return spec.DetectorRule(name, **dict(self))
