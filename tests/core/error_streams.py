@@ -23,6 +23,7 @@ from river import drift
 from driftd.core.detectors import PARAMETERS, make
 from driftd.core.grid import numeric_axis
 from driftd.core.spec import DetectorRule
+from tests.core import still
 
 ROOT = Path(__file__).parents[2]
 REFERENCE = 2_000
@@ -37,6 +38,10 @@ RIVERS: Mapping[str, Callable[[], Any]] = {
     "EDDM": drift.binary.EDDM,
     "FHDDM": drift.binary.FHDDM,
 }
+
+
+RECOMMENDED = DetectorRule("errors", "page_hinkley", direction="up", parameters={"threshold": 45.0})
+"""What the docs recommend for a signal of errors."""
 
 
 @dataclass(frozen=True)
@@ -123,6 +128,7 @@ def contenders() -> Iterator[Contender]:
         rule = DetectorRule("r", name, min_effect=0.0, direction="up")  # type: ignore[arg-type]
         yield Contender(f"`{name}`", rule)
         yield Contender(f"`{name}`, `min_effect: 0.25`", DetectorRule("r", name, direction="up"))  # type: ignore[arg-type]
+    yield Contender("`page_hinkley`, `threshold: 45`, `min_effect: 0.25`", RECOMMENDED)
     for name in RIVERS:
         yield Contender(f"river's {name}", river=name)
 
@@ -153,5 +159,5 @@ if __name__ == "__main__":
         sys.exit(
             f"the streams are not at {given}: name the folder that holds index.json, make detectors STREAMS=FOLDER"
         )
-    for line in table(scores(list(contenders()), list(streams(given)))):
-        print(line)
+    for line in (*still.table(), "", *table(scores(list(contenders()), list(streams(given))))):
+        print(line, flush=True)

@@ -13,7 +13,7 @@ from math import log, sqrt
 from typing import ClassVar
 
 from driftd.core.detector import Change, real, whole
-from driftd.core.sequential import NOWHERE, Draws, Mark, Parameter, Sequential, count, mark_of, probability, wholes
+from driftd.core.sequential import NOWHERE, Draws, Parameter, Sequential, count, mark_of, probability, wholes
 
 
 class _Binary(Sequential):
@@ -55,7 +55,7 @@ class Ddm(_Binary):
         self._lowest = 2.0  # above any p + s
         self._warned_at = NOWHERE
 
-    def _take(self, n: int, value: float) -> Mark | None:
+    def _take(self, n: int, value: float) -> Change | None:
         self._mean += (1.0 / self._n) * (value - self._mean)
         p = self._mean
         s = sqrt(max(p * (1 - p), 0.0) / self._n)
@@ -63,16 +63,15 @@ class Ddm(_Binary):
             return None
         if p + s <= self._lowest:
             self._p, self._s, self._lowest = p, s, p + s
+        origin, width = self.unit
+        last = self._n - n, self._total - (origin + width * value)
         if p + s <= self._p + self.values["warning_threshold"] * self._s:
             self._warned_at = NOWHERE
         elif not self._warned_at[0]:
-            origin, width = self.unit
-            self._warned_at = (self._n - n, self._total - (origin + width * value))
+            self._warned_at = last
         if p + s <= self._p + self.values["drift_threshold"] * self._s:
             return None
-        return (
-            self._warned_at if self._warned_at[0] else (self._n - n, self._total - self.unit[0] - self.unit[1] * value)
-        )
+        return self._since(self._warned_at if self._warned_at[0] else last)
 
 
 class Eddm(_Binary):
@@ -103,7 +102,7 @@ class Eddm(_Binary):
         self._errors = 0
         self._last_at = self._warned_at = NOWHERE
 
-    def _take(self, n: int, value: float) -> Mark | None:
+    def _take(self, n: int, value: float) -> Change | None:
         del n
         if value != 1:
             return None
@@ -127,7 +126,9 @@ class Eddm(_Binary):
             self._warned_at = NOWHERE
         elif not self._warned_at[0]:
             self._warned_at = last
-        return (self._warned_at if self._warned_at[0] else last) if level < self.values["beta"] else None
+        if level >= self.values["beta"]:
+            return None
+        return self._since(self._warned_at if self._warned_at[0] else last)
 
 
 class Fhddm(_Binary):
@@ -161,7 +162,7 @@ class Fhddm(_Binary):
         self._right = 0
         self._best = self._short_best = 0.0
 
-    def _take(self, n: int, value: float) -> Mark | None:
+    def _take(self, n: int, value: float) -> Change | None:
         del n
         right = 0 if value == 1 else 1
         self._window.append(right)
@@ -179,7 +180,7 @@ class Fhddm(_Binary):
         origin, width = self.unit
         told = found - sum(self._window[-found:]) if found else 0
         self._right -= self._window.pop(0)
-        return (self._n - found, self._total - (origin * found + width * told)) if found else None
+        return self._since((self._n - found, self._total - (origin * found + width * told))) if found else None
 
     def _check(self) -> None:
         super()._check()

@@ -49,7 +49,7 @@ class HddmA(_Bounded):
     def _bound(self, n: int) -> float:
         return sqrt(1.0 / (2 * n) * self._log)
 
-    def _take(self, n: int, value: float) -> Mark | None:
+    def _take(self, n: int, value: float) -> Change | None:
         del n
         self._count += 1
         self._mean += (1.0 / self._count) * (value - self._mean)
@@ -59,9 +59,9 @@ class HddmA(_Bounded):
         if not self._high_count or self._high - self._bound(self._high_count) <= self._mean - bound:
             self._high, self._high_count, self._high_at = self._mean, self._count, self.here
         if self._apart(self._mean - self._low, self._low_count):
-            return self._low_at
+            return self._since(self._low_at)
         if self.direction != "up" and self._apart(self._high - self._mean, self._high_count):
-            return self._high_at
+            return self._since(self._high_at)
         return None
 
     def _apart(self, difference: float, n: int) -> bool:
@@ -100,7 +100,7 @@ class HddmW(_Bounded):
     def _bound(self, squares: float) -> float:
         return sqrt(squares * self._log / 2)
 
-    def _take(self, n: int, value: float) -> Mark | None:
+    def _take(self, n: int, value: float) -> Change | None:
         del n
         self._add(self._whole, value)
         bound = self._bound(self._whole[1])
@@ -115,10 +115,15 @@ class HddmW(_Bounded):
         else:
             self._add(self._fallen, value)
         if self._apart(self._low, self._risen):
-            return self._low_at
+            return self._weighted(self._low_at, self._low, self._risen)
         if self.direction != "up" and self._apart(self._fallen, self._high):
-            return self._high_at
+            return self._weighted(self._high_at, self._high, self._fallen)
         return None
+
+    def _weighted(self, mark: Mark, before: Sample, after: Sample) -> Change:
+        """Told are the weighted means that were compared: the plain one up to the mark may be of long ago."""
+        origin, width = self.unit
+        return Change(origin + width * before[0], origin + width * after[0], mark[0], self._n - mark[0])
 
     def _apart(self, lower: Sample, upper: Sample) -> bool:
         return bool(lower[2] and upper[2]) and upper[0] - lower[0] > self._bound(lower[1] + upper[1])

@@ -15,7 +15,7 @@ from math import comb
 from typing import ClassVar
 
 from driftd.core.detector import Change, whole
-from driftd.core.sequential import Draws, Mark, Sequential, count, probability, reals, wholes
+from driftd.core.sequential import Draws, Sequential, count, probability, reals, wholes
 
 
 def least_significant(n: int, alpha: float) -> int:
@@ -66,19 +66,12 @@ class Kswin(Sequential):
     def _step(self, n: int, total: float, value: float) -> Change | None:
         if self._found:
             self._reset()
-        self._sums.append(total)
-        self._events.append(n)
-        mark = self._take(n, value)
-        if mark is None:
-            return None
-        self._found = 1
-        self._changes += 1
-        events = sum(self._events[-self._newest :])
-        return Change(mark[1] / mark[0], sum(self._sums[-self._newest :]) / events, mark[0], events)
+        self._sums.append(total)  # of the slice, beside its value
+        return super()._step(n, total, value)
 
-    def _take(self, n: int, value: float) -> Mark | None:
-        del n
+    def _take(self, n: int, value: float) -> Change | None:
         self._window.append(value)
+        self._events.append(n)
         if len(self._window) < self._size:
             return None
         if len(self._window) > self._size:
@@ -88,7 +81,10 @@ class Kswin(Sequential):
         self._drawn = draws.at
         newest = sorted(self._window[older:])
         apart = max(abs(bisect_right(drawn, x) - bisect_right(newest, x)) for x in (*drawn, *newest))
-        return (sum(self._events[:older]), sum(self._sums[:older])) if apart >= self._least else None
+        if apart < self._least:
+            return None
+        before, after = sum(self._events[:older]), sum(self._events[older:])
+        return Change(sum(self._sums[:older]) / before, sum(self._sums[older:]) / after, before, after)
 
     def _check(self) -> None:
         super()._check()

@@ -11,8 +11,8 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from driftd.core.detector import LIMIT, real, whole
-from driftd.core.sequential import NOWHERE, Mark, Parameter, Sequential, count, mark_of
+from driftd.core.detector import LIMIT, Change, real, whole
+from driftd.core.sequential import NOWHERE, Parameter, Sequential, count, mark_of
 
 
 class PageHinkley(Sequential):
@@ -39,7 +39,7 @@ class PageHinkley(Sequential):
         self._lowest, self._highest = LIMIT, -1.0
         self._rise_at = self._fall_at = NOWHERE
 
-    def _take(self, n: int, value: float) -> Mark | None:
+    def _take(self, n: int, value: float) -> Change | None:
         delta, alpha, threshold = self.values["delta"], self.values["alpha"], self.values["threshold"]
         self._count += n
         self._mean += (n / self._count) * (value - self._mean)
@@ -57,4 +57,4 @@ class PageHinkley(Sequential):
         fall = self._highest - self._fall if self.direction != "up" else 0.0
         if max(rise, fall) <= threshold:
             return None
-        return self._rise_at if rise >= fall else self._fall_at
+        return self._since(self._rise_at if rise >= fall else self._fall_at)

@@ -88,8 +88,8 @@ class Sequential(ABC):
         """Forget everything, at first and after a change."""
 
     @abstractmethod
-    def _take(self, n: int, value: float) -> Mark | None:
-        """One value that stands for n events. Where a change began, if there is one."""
+    def _take(self, n: int, value: float) -> Change | None:
+        """One value that stands for n events. The change, if there is one."""
 
     @property
     def width(self) -> int:
@@ -132,13 +132,17 @@ class Sequential(ABC):
             self._reset()
         self._n += n
         self._total += total
-        mark = self._take(n, value)
-        if mark is None:
-            return None
-        self._found = 1
-        self._changes += 1
-        before, events = mark[1] / mark[0], self._n - mark[0]
-        return Change(before, (self._total - mark[1]) / events, mark[0], events)
+        change = self._take(n, value)
+        if change is not None:
+            self._found = 1
+            self._changes += 1
+        return change
+
+    def _since(self, mark: Mark) -> Change:
+        """The change that began at this mark: the means up to it and from there, in the grid's units."""
+        n, total = mark
+        events = self._n - n
+        return Change(total / n, (self._total - total) / events, n, events)
 
     def _reset(self) -> None:
         self._found, self._n, self._total = 0, 0, 0.0
