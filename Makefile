@@ -13,7 +13,7 @@ find_python = for python in python3.13 python3.12 python3.11 python3; do \
 PYTHON ?= $(shell $(find_python))
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo walk test lint bench fleet calibrate grafana kafka prometheusrule lock clean
+.PHONY: help install demo walk test lint bench detectors fleet calibrate grafana kafka prometheusrule lock clean
 
 help: ## show this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "make %-14s %s\n", $$1, $$2}'
@@ -44,6 +44,9 @@ lint: install ## check style, types and the floors of the design
 
 bench: install ## measure CPU per event beside simpler readers
 	$(BIN)/python -m tests.bench
+
+detectors: install ## measure detectors on still values and on streams of errors; STREAMS=FOLDER
+	$(BIN)/python -m tests.core.error_streams $(STREAMS)
 
 fleet: install ## watch 1,000 models for 10 minutes through three kills
 	$(BIN)/python -m tests.bench.fleet

@@ -139,7 +139,7 @@ def detectors(board: Dashboard) -> None:
         board,
         "Detectors",
         lines(
-            "ADWIN: mean of now",
+            "Detector: mean of now",
             "The mean that each detector holds, in standard deviations of the reference from its mean: 0 is the reference.",
             Query(f"driftd_detector_estimate{{{SIGNAL}}}", name),
             unit="short",
@@ -147,7 +147,7 @@ def detectors(board: Dashboard) -> None:
             width=8,
         ),
         lines(
-            "ADWIN: width",
+            "Detector: width",
             "Events in each detector's window. It falls where a change was found, and grows while nothing changes.",
             Query(f"driftd_detector_width_events{{{SIGNAL}}}", name),
             unit="short",

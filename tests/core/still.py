@@ -35,8 +35,8 @@ def fresh(name: DetectorName, direction: Direction = "both", **parameters: float
 
 def values(name: DetectorName, rng: np.random.Generator, n: int, *, shifted: bool = False) -> list[float]:
     if name in OF_ERRORS:
-        return (rng.random(n) < (SHIFTED_RATE if shifted else RATE)).astype(float).tolist()
-    return (rng.normal(size=n) + shifted).tolist()
+        return list((rng.random(n) < (SHIFTED_RATE if shifted else RATE)).astype(float).tolist())
+    return list((rng.normal(size=n) + shifted).tolist())
 
 
 def alarms(detector: Detector, of: Iterable[float]) -> list[int]:
@@ -75,7 +75,7 @@ def _row(name: DetectorName) -> str:
         f"{np.mean(of.delays):.0f} | {np.quantile(of.delays, 0.9):.0f} | {of.missed} of {of.missed + len(of.delays)}"
     )
     on = "errors" if name in OF_ERRORS else "numbers"
-    return f"| `{name}` | {on} | {1e5 * of.false / of.still:.2g} | {delay} |"
+    return f"| `{name}` | {on} | {float(f'{1e5 * of.false / of.still:.2g}'):g} | {delay} |"
 
 
 def table() -> Iterator[str]:

@@ -48,7 +48,14 @@ SIGNALS = st.lists(
     versions=st.lists(
         st.fixed_dictionaries({"version": NAMES, "since": st.none() | st.just("2026-11-24T11:30:00Z")}), max_size=3
     ),
-    budget=st.sampled_from([None, {"false_alarms_per_year": 12.0}, {"detector": "adwin", "delta": 0.002}]),
+    budget=st.sampled_from(
+        [
+            None,
+            {"false_alarms_per_year": 12.0},
+            {"detector": "adwin", "delta": 0.002},
+            {"detector": "kswin", "parameters": {"alpha": 0.005}},
+        ]
+    ),
     reason=st.sampled_from(["calm", "retired", "re-baselined", "another"]),
 )
 def test_whatever_the_names_and_numbers_are_it_is_a_few_lines_of_text(what, signals, runbook, **more):

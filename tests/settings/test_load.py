@@ -92,6 +92,26 @@ def test_everything_that_can_be_said_of_a_model(given, tmp_path):
     )
 
 
+def test_another_detector_takes_nothing_of_the_parameters_of_the_one_before(given):
+    found = given(
+        "monitoring:\n"
+        "  rules:\n"
+        "    jump: {delta: 0.01, parameters: {clock: 8}}\n"
+        "    errors: {detector: page_hinkley, on: error, parameters: {threshold: 45}}\n"
+        "models:\n"
+        "  m:\n"
+        "    rules:\n"
+        "      jump: {detector: ddm, on: error}\n"
+        "      errors: {detector: page_hinkley, parameters: {delta: 0.2}}\n"
+    ).spec()
+    jump, errors = found.default.detector_rules
+    assert (jump.delta, dict(jump.parameters)) == (0.01, {"clock": 8})
+    assert dict(errors.parameters) == {"threshold": 45}
+    jump, errors = found.models["m"].detector_rules
+    assert (jump.detector, jump.delta, dict(jump.parameters)) == ("ddm", 0.002, {})
+    assert dict(errors.parameters) == {"threshold": 45, "delta": 0.2}
+
+
 def test_settings_are_frozen(given):
     settings = given()
     with pytest.raises(ValidationError):
