@@ -347,10 +347,13 @@ def test_a_removed_rule_may_be_named_by_what_is_inherited(given):
     assert fault.key == "models.m.retrain.when[0]"
 
 
-def test_ten_thousand_models_take_seconds(given):
+def test_ten_thousand_models_take_little_more_each_than_a_thousand(given):
     import time
 
-    lines = "\n".join(f"  m{n}: {{window: {{every: 1m}}, labels: {{team: t{n}}}}}" for n in range(10_000))
-    start = time.monotonic()
-    assert len(given(f"models:\n{lines}").spec().models) == 10_000
-    assert time.monotonic() - start < 20
+    def took(models: int) -> float:
+        lines = "\n".join(f"  m{n}: {{window: {{every: 1m}}, labels: {{team: t{n}}}}}" for n in range(models))
+        start = time.process_time()
+        assert len(given(f"models:\n{lines}").spec().models) == models
+        return time.process_time() - start
+
+    assert took(10_000) < 20 * took(1_000)
