@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 import zlib
+from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -111,13 +112,14 @@ def add(tally: Tally, passed: Ints) -> None:
 # -- where counts come from ------------------------------------------------------------------------------------------
 
 
-class _Windows:
+class _Windows(ABC):
     """A reference, and windows of counts int64[codes] by n."""
 
     reference: Reference
 
+    @abstractmethod
     def windows(self, sizes: tuple[int, ...]) -> dict[int, Ints]:
-        raise NotImplementedError
+        """One window of each size."""
 
 
 class _Multinomial(_Windows):

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -10,17 +11,15 @@ import pytest
 
 from driftd.core.action import Action, rfc3339
 from driftd.core.baseline import GivenReference
-from driftd.core.engine import Engine
-from driftd.core.event import ABSENT, BAD, Block, Column, Columns, Discovered, Mark
+from driftd.core.event import ABSENT, BAD, Column, Columns, Mark
 from driftd.core.grid import Axis, Grid, categorical_axis
 from driftd.core.pane import Pane
-from driftd.core.profile import profile
-from driftd.core.spec import HOUR, MINUTE, Limits, Model, ReferenceFiles, Retrain, Schema, Spec, Versions, Window
+from driftd.core.spec import HOUR, MINUTE, Model, ReferenceFiles, Retrain, Schema, Versions, Window
 from driftd.core.view import StatisticView
-from tests.core.by_hand import P
+from tests.core import life
+from tests.core.life import BEGIN
 from tests.core.streams import Floats, numeric, pane_of, reference_of
 
-BEGIN = 1_000 * HOUR
 NUMBERS = ("age", "balance", "income")
 MODEL = Model(
     "m",
@@ -81,55 +80,33 @@ def _finite(column: Column) -> Floats:
     return values[np.isfinite(values)]
 
 
-class Life:
-    """A model fed minute by minute."""
+class Life(life.Life):
+    """Of three numbers and a category."""
 
     def __init__(self, model: Model = MODEL, base: Change = same, seed: int = 1) -> None:
         self.rng = np.random.default_rng(seed)
-        self.spec = Spec("g", {"m": model}, limits=Limits())
         rows = base(self.drawn(40_000))
         axes: list[Axis] = [numeric(n, _finite(rows[n])) for n in NUMBERS]
         plans = {str(v): list(rows["plan"]).count(v) for v in ("free", "pro")}
         grid = Grid([*axes, categorical_axis("plan", plans, 10)])
-        self.given = {"m": {"": GivenReference("1", reference_of(grid, rows, 300))}}
-        self.engine = Engine(self.spec, self.given)
-        self.engine.apply(Discovered({P: ("prediction",)}))
-        self.minute = self.offset = 0
-        self.told: list[Action] = []
-        self.rows: dict[str, object] = {}
+        super().__init__(self.rng, model, GivenReference("1", reference_of(grid, rows, 300)))
 
     def drawn(self, n: int) -> dict[str, Column]:
         numbers: dict[str, Column] = {name: self.rng.normal(size=n) for name in NUMBERS}
         return {**numbers, "plan": self.rng.choice(["free", "pro"], n).tolist()}
+
+    def changed(self, change: Change, n: int) -> dict[str, Column]:
+        return change(self.drawn(n))
 
     def go(
         self, minutes: int, change: Change = same, events: int = 60, version: str = "1", **more: Any
     ) -> list[Action]:
         """`more`: another version (v2=(change, events)) beside it."""
         told: list[Action] = []
+        parts = {version: (change, events)} | {name.removeprefix("v"): one for name, one in more.items()}
         for _ in range(minutes):
-            at = BEGIN + self.minute * MINUTE
-            parts = {version: (change, events)} | {name.removeprefix("v"): one for name, one in more.items()}
-            groups = []
-            for name, (its, n) in sorted(parts.items()):
-                if n:
-                    times = at + np.sort(self.rng.integers(0, MINUTE, n))
-                    offsets = np.arange(self.offset, self.offset + n, dtype=np.int64)
-                    groups.append(Columns("m", name, "prediction", times, offsets, its(self.drawn(n))))
-                    self.offset += n
-            block = Block(P, self.offset, self.offset + 64, 64, at + MINUTE, at + MINUTE, tuple(groups))
-            self.offset += 64
-            told += self.engine.apply(profile(block, self.engine.plan_of)).actions
-            self.minute += 1
-            self.rows |= self.engine.changes()
-        self.told += told
+            told += self.turn({v: (n, partial(self.changed, its)) for v, (its, n) in sorted(parts.items())})
         return told
-
-    def again(self, model: Model | None = None) -> Engine:
-        spec = replace(self.spec, models={"m": model}) if model is not None else self.spec
-        engine = Engine(spec, self.given)
-        engine.restore({key: row for key, row in self.rows.items() if row is not None})
-        return engine
 
     def shown(self, version: str = "1") -> list[StatisticView]:
         series = {one.version: one for one in self.engine.view().models[0].series}

@@ -5,6 +5,7 @@ is counted as one.
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from functools import partial
 from typing import Any, cast
 
 import numpy as np
@@ -12,10 +13,8 @@ import pytest
 
 from driftd.core.action import Action
 from driftd.core.baseline import GivenReference
-from driftd.core.engine import Engine
-from driftd.core.event import Block, Columns, Discovered
+from driftd.core.event import Column
 from driftd.core.grid import Grid
-from driftd.core.profile import profile
 from driftd.core.spec import (
     HOUR,
     MINUTE,
@@ -24,13 +23,12 @@ from driftd.core.spec import (
     Model,
     ReferenceFiles,
     Retrain,
-    Spec,
     Versions,
     Window,
     WindowRule,
 )
 from driftd.core.view import SeriesView
-from tests.core.by_hand import P
+from tests.core import life
 from tests.core.streams import Floats, numeric, reference_of
 
 Rng = np.random.Generator
@@ -47,7 +45,6 @@ MODEL = Model(
     detector_rules=(),
     retrain=Retrain(()),
 )
-BEGIN = 1_000 * HOUR
 
 
 def steady(shift: float = 0.0, spread: float = 1.0) -> Draw:
@@ -59,54 +56,33 @@ def waves(shift: float = 0.0) -> Draw:
     return lambda rng, n, minute: rng.normal(shift + np.sin(minute / 60 * 2 * np.pi), 1, n)
 
 
-class Life:
-    """A model fed minute by minute: so many events of each version, drawn as it says."""
+class Life(life.Life):
+    """Of one number x, drawn as it is said."""
 
     def __init__(
         self, model: Model = MODEL, limits: Limits | None = None, seed: int = 1, base: Draw | None = None
     ) -> None:
-        self.rng = np.random.default_rng(seed)
-        self.spec = Spec("g", {"m": model}, limits=limits or Limits())
-        rows = np.concatenate([(base or steady())(self.rng, 200, minute) for minute in range(600)])
-        given = {}
+        rng = np.random.default_rng(seed)
+        rows = np.concatenate([(base or steady())(rng, 200, minute) for minute in range(600)])
+        reference = None
         if not isinstance(model.reference, Learn):
-            reference = reference_of(Grid([numeric("x", rows)]), {"x": rows}, 300)
-            given = {"m": {"": GivenReference("1", reference)}}
-        self.given = given
-        self.engine = Engine(self.spec, given)
-        self.engine.apply(Discovered({P: ("prediction",)}))
-        self.minute, self.offset = 0, 0
-        self.told: list[Action] = []
-        self.rows: dict[str, object] = {}
+            reference = GivenReference("1", reference_of(Grid([numeric("x", rows)]), {"x": rows}, 300))
+        super().__init__(rng, model, reference, limits)
+
+    def drawn(self, draw: Draw, n: int) -> dict[str, Column]:
+        return {"x": draw(self.rng, n, self.minute)}
 
     def go(self, minutes: int, **versions: tuple[int, Draw]) -> list[Action]:
         """`versions`: by name (v7: version 7), how many events a minute and how they are drawn."""
         told: list[Action] = []
         for _ in range(minutes):
-            at = BEGIN + self.minute * MINUTE
-            groups = []
-            for name, (n, draw) in versions.items():
-                times = at + np.sort(self.rng.integers(0, MINUTE, n))
-                offsets = np.arange(self.offset, self.offset + n, dtype=np.int64)
-                x = draw(self.rng, n, self.minute)
-                groups.append(Columns("m", name.removeprefix("v"), "prediction", times, offsets, {"x": x}))
-                self.offset += n
-            block = Block(P, self.offset, self.offset + 64, 64, at + MINUTE, at + MINUTE, tuple(groups))
-            self.offset += 64
-            told += self.engine.apply(profile(block, self.engine.plan_of)).actions
-            self.minute += 1
-            self.rows |= self.engine.changes()
-        self.told += told
+            told += self.turn(
+                {name.removeprefix("v"): (n, partial(self.drawn, draw)) for name, (n, draw) in versions.items()}
+            )
         return told
 
     def series(self) -> Mapping[str, SeriesView]:
         return {one.version: one for one in self.engine.view().models[0].series}
-
-    def again(self) -> Engine:
-        """An engine that is put back from what is stored."""
-        engine = Engine(self.spec, self.given)
-        engine.restore({key: row for key, row in self.rows.items() if row is not None})
-        return engine
 
 
 def data_of(one: Action) -> Any:

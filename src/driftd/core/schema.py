@@ -12,15 +12,15 @@ from typing import Any, Final, cast
 
 import numpy as np
 
-from driftd.core.action import rfc3339
 from driftd.core.clock import NEVER
-from driftd.core.columns import LEAST, SHARE, Change, Key, Seen, changes, lacking, likeness
+from driftd.core.columns import LEAST, SHARE, Key, Seen, changes, lacking, likeness
 from driftd.core.event import STRANGERS, Kind
-from driftd.core.finding import Finding, Origin, Subject, finding, rounded
+from driftd.core.finding import Finding, Origin, finding, rounded
 from driftd.core.grid import Grid
 from driftd.core.pane import Pane
+from driftd.core.problem import Problem, subject_of
 from driftd.core.reference import Reference
-from driftd.core.spec import Model, Severity
+from driftd.core.spec import Model
 from driftd.core.view import StatisticView
 
 RULE: Final = "schema"
@@ -28,32 +28,6 @@ MANY: Final = 4_096
 """Pairs of names; more are compared by their words alone: letter by letter 2,000 names of 250 take two minutes."""
 ALIKE: Final = 0.5
 """Of two names, from which on one may be the other's new one."""
-
-
-@dataclass(slots=True)
-class Problem:
-    """One change of one column. `versions`: in which it is seen now, with the end of the newest pane that shows it.
-    `told`: the version whose alert it is; None: it is expected, and nobody was told. `onset`, `since`: ends of the pane
-    where it was seen first, and where it was told.
-    """
-
-    change: Change
-    column: str
-    versions: dict[str, int]
-    onset: int
-    share: float
-    events: int
-    before: float = 0.0
-    reference_events: int = 0
-    severity: Severity = "critical"
-    told: str | None = None
-    alert_id: str = ""
-    since: int = 0
-    renamed_to: str | None = None
-
-    @property
-    def name(self) -> str:
-        return "renamed" if self.renamed_to is not None else self.change
 
 
 @dataclass(slots=True)
@@ -234,7 +208,7 @@ class Schema:
                 "missing": standing,
                 "seen_in": sorted(set().union(*(problem.versions for problem in problems))),
             }
-            subjects = [_subject(problem) for problem in problems]
+            subjects = [subject_of(problem) for problem in problems]
             explain = {"columns": {p.column: [p.name, p.share, p.events, p.before] for p in problems}}
             window = (end - self.model.window.every, end)
             out += [(version, f) for f in finding("firing", RULE, window, subjects, "", explain, context)]
@@ -252,7 +226,7 @@ class Schema:
         return [
             (version, f)
             for version, problems in sorted(by_version.items())
-            for f in finding("resolved", RULE, window, [_subject(p) for p in problems], reason, {})
+            for f in finding("resolved", RULE, window, [subject_of(p) for p in problems], reason, {})
         ]
 
     def _settled(self, end: int) -> list[tuple[str, Finding]]:
@@ -322,27 +296,3 @@ class Schema:
         self.gone_until = {version: dict(one) for version, one in rows["gone_until"].items()}
         for change, column, versions, *rest in rows["problems"]:
             self.problems[change, column] = Problem(change, column, dict(versions), *rest)
-
-
-def _subject(p: Problem) -> Subject:
-    what = {"removed": "absent_rate", "retyped": "type_error_rate", "added": "present_rate"}[p.change]
-    fields: dict[str, object] = {
-        "signal": p.column,
-        "alert_id": p.alert_id,
-        "severity": p.severity,
-        "statistic": p.name,
-        "value": rounded(p.share),
-        "effect": rounded(p.share - p.before),
-        "threshold": SHARE,
-        "p_value": None,
-        "n": p.events,
-        "reference_n": p.reference_events,
-        "streak": 1,
-        "flags": [],
-        "moved": {"what": what, "from": rounded(p.before), "to": rounded(p.share)},
-        "onset": rfc3339(p.onset),
-    }
-    if p.renamed_to is not None:
-        fields["renamed_to"] = p.renamed_to
-    rank = {"removed": 3.0, "retyped": 2.0, "added": 1.0}[p.change]
-    return Subject(p.column, p.alert_id, p.severity, rank, fields)

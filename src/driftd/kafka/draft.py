@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from driftd.core.event import Kind
-from driftd.kafka.features import good_name
 from driftd.kafka.mapping import FIELDS, default_path
+from driftd.kafka.names import good_name
 from driftd.kafka.sniff import FEATURES, READABLE, Candidate, Finding
 
 MOST_MODELS: Final = 20

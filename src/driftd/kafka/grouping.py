@@ -13,9 +13,11 @@ from numpy.typing import NDArray
 
 from driftd.core.event import KINDS, ROW, STRANGERS, UNVERSIONED, Kind, Refusal, record_offset
 from driftd.kafka.block import RecordRun
+from driftd.kafka.columns import AnyColumns, KnownColumns
 from driftd.kafka.envelope import Envelope
-from driftd.kafka.features import AnyColumns, KnownColumns, KnownFeatures, good_name, signal_of
+from driftd.kafka.features import KnownFeatures
 from driftd.kafka.mapping import FRAMED, READS, Compiled, Reads, TopicFormat, compile_mapping, format_of, is_backfill
+from driftd.kafka.names import good_name, signal_of
 from driftd.kafka.reasons import Reason, Refused
 
 Fold = Callable[[str, str], str]

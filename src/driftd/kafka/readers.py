@@ -6,7 +6,8 @@ from collections import Counter
 from collections.abc import Container, Mapping
 
 from driftd.core.event import KINDS, Kind
-from driftd.kafka.features import AnyFeatures, KnownFeatures, SignalType, feature_of
+from driftd.kafka.features import AnyFeatures, KnownFeatures, SignalType
+from driftd.kafka.names import feature_of
 
 FeatureReader = KnownFeatures | AnyFeatures
 

@@ -9,8 +9,9 @@ from msgspec import UNSET
 
 from driftd.core.event import Column, Mark
 from driftd.core.grid import category
+from driftd.kafka.columns import numbers
 from driftd.kafka.envelope import Score
-from driftd.kafka.features import SignalType, numbers
+from driftd.kafka.features import SignalType
 
 
 def predictions(said: Sequence[object]) -> tuple[list[object], list[object]]:
